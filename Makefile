@@ -1,0 +1,29 @@
+# Every target brings along what it needs; see README.md.
+with := ./lab/bootstrap.sh
+
+help: ## show this list
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 22
+
+lab: ## build the lab, start it, and run pulumi up against it
+	@$(with) node lab/main.ts up
+
+lab-status: ## each part of the lab, its state and where it is
+	@$(with) node lab/main.ts status
+
+lab-env: ## shell exports for working with the lab by hand: eval "$(make -s lab-env)"
+	@$(with) node lab/main.ts env
+
+lab-down: ## stop the lab
+	@$(with) node lab/main.ts down
+
+lab-clean: ## stop the lab and remove all of it
+	@$(with) node lab/main.ts clean
+
+check: ## formatter, linter, types, shell scripts
+	@$(with) npm run --silent lint
+	@shellcheck $$(git ls-files '*.sh' provider/bin lab/plugins | grep -v '\.ts$$')
+
+test: check lab ## everything: checks, unit tests, and the tests against the lab
+	@$(with) npx vitest run
+
+.PHONY: help lab lab-status lab-env lab-down lab-clean check test

@@ -1,0 +1,143 @@
+/** The stack's configuration: parsed and validated once, before anything is reached. */
+import { z } from "zod";
+
+const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");
+const port = z.int().min(1).max(65535);
+const image = z.string().regex(/^[\w.\-/:]+:[\w.-]+(@sha256:[0-9a-f]{64})?$/, 'is not an image with a tag, like "registry:2.8.3"');
+const pem = (label: string) =>
+	z.string().refine((text) => text.includes(`-----BEGIN ${label}`), `is not a PEM text with a ${label.toLowerCase()}`);
+
+/** A pull-through cache of one upstream registry. */
+const cache = z.strictObject({
+	/** Names the service (`registry-<name>`), its config and its data directory. */
+	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
+	/** Where nginx serves it, over plain HTTP. */
+	port,
+	upstream: z.url({ protocol: /^https?$/, error: "is not a URL with http or https" }),
+	/** True where the upstream is asked with `dockerhubUsername` and `dockerhubPassword`. */
+	authenticated: z.boolean().default(false),
+	/** Where Prometheus metrics are published, if at all. */
+	metricsPort: port.optional(),
+});
+
+/** The registry that is pushed to: TLS and basic authentication. */
+const privateRegistry = z.strictObject({
+	name: cache.shape.name,
+	/** Where nginx serves it, over TLS. */
+	port,
+	/** The name in its certificate. */
+	hostname: z.string().regex(/^[a-z0-9.-]+$/, "is not a host name"),
+	/** Handed to the registry's storage driver, for example `100GiB`. */
+	maxSize: z.string().regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"'),
+});
+
+export type Cache = z.infer<typeof cache>;
+export type PrivateRegistry = z.infer<typeof privateRegistry>;
+
+const schema = z
+	.strictObject({
+		registryHost: z.strictObject({
+			address,
+			port: port.default(22),
+			user: z.string().regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name").default("root"),
+		}),
+		registryHostKey: z.string().regex(/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/, 'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name'),
+		sshPrivateKey: z.string().regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key"),
+		images: z.strictObject({ registry: image, nginx: image, ui: image }),
+		uiPort: port,
+		/** The compose network; every service has a fixed address in it. */
+		subnet: z.string().regex(/^\d+\.\d+\.\d+\.0\/24$/, 'is not a /24 network like "172.28.50.0/24"'),
+		caches: z.array(cache).min(1),
+		privateRegistry,
+		registryUser: z.string().regex(/^[^:\s]+$/, "is not a user name"),
+		registryPassword: z.string().min(8, "is shorter than 8 characters"),
+		dockerhubUsername: z.string().min(1, "is empty"),
+		dockerhubPassword: z.string().min(1, "is empty"),
+		tlsCertificate: pem("CERTIFICATE"),
+		tlsPrivateKey: pem("").refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key"),
+	})
+	.superRefine((config, context) => {
+		const once = (what: string, uses: [path: (string | number)[], value: string | number | undefined][]) => {
+			const seen = new Map<string | number, string>();
+			for (const [path, value] of uses) {
+				if (value === undefined) continue;
+				const first = seen.get(value);
+				if (first !== undefined) context.addIssue({ code: "custom", path, message: `${what} ${value} is already used by ${first}` });
+				else seen.set(value, describe(path));
+			}
+		};
+		once("port", [
+			...config.caches.map(({ port }, i): [(string | number)[], number] => [["caches", i, "port"], port]),
+			...config.caches.map(({ metricsPort }, i): [(string | number)[], number | undefined] => [["caches", i, "metricsPort"], metricsPort]),
+			[["privateRegistry", "port"], config.privateRegistry.port],
+			[["uiPort"], config.uiPort],
+			[["registryHost", "port"], config.registryHost.port],
+		]);
+		once("name", [
+			...config.caches.map(({ name }, i): [(string | number)[], string] => [["caches", i, "name"], name]),
+			[["privateRegistry", "name"], config.privateRegistry.name],
+		]);
+	});
+
+export type Config = z.infer<typeof schema>;
+
+/**
+ * What only the operator has. Rendering reaches nothing and so can do without them: it puts
+ * a mark in their place. Everything else needs them.
+ */
+export const operatorKeys = [
+	"registryHostKey",
+	"sshPrivateKey",
+	"registryUser",
+	"registryPassword",
+	"dockerhubUsername",
+	"dockerhubPassword",
+	"tlsCertificate",
+	"tlsPrivateKey",
+] as const satisfies (keyof Config)[];
+
+/** The stack's config can't be used; the message has a line for each key that is wrong. */
+export class ConfigError extends Error {}
+
+/**
+ * Checks the plain values of a stack's config, keyed without the project's name.
+ * Throws a ConfigError that names every key that is unknown, missing or wrong.
+ */
+export function parseConfig(stack: string, values: Record<string, unknown>): Config {
+	const result = schema.safeParse(values);
+	if (result.success) return result.data;
+	const problems = result.error.issues.flatMap((issue) => {
+		if (issue.code === "unrecognized_keys") {
+			return issue.keys.map((key) => `${describe([...issue.path, key])}: unknown key; take it out, or correct its spelling`);
+		}
+		const key = describe(issue.path);
+		const missing = issue.code === "invalid_type" && at(values, issue.path) === undefined;
+		if (!missing) return [`${key}: ${issue.message.replace(/^Invalid input: /, "")}`];
+		const secret = (operatorKeys as readonly string[]).includes(key) ? " --secret" : "";
+		return [`${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${issue.path.length > 1 ? "--path " : ""}${key}"`];
+	});
+	throw new ConfigError(`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`);
+}
+
+/** The values as the engine hands them over, all text; what is not declared as text is read as JSON. */
+export function fromText(values: Record<string, string>): Record<string, unknown> {
+	return Object.fromEntries(
+		Object.entries(values).map(([key, text]) => {
+			const type = (schema.shape as Record<string, z.ZodType>)[key];
+			if (type === undefined || type instanceof z.ZodString) return [key, text];
+			try {
+				return [key, JSON.parse(text)];
+			} catch {
+				return [key, text]; // Of the wrong type, which parseConfig says better.
+			}
+		}),
+	);
+}
+
+function describe(path: readonly PropertyKey[]): string {
+	return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
+}
+
+function at(values: unknown, path: readonly PropertyKey[]): unknown {
+	return path.reduce((value: unknown, part) => (value as Record<PropertyKey, unknown> | undefined)?.[part], values);
+}

@@ -1,0 +1,21 @@
+import * as pulumi from "@pulumi/pulumi";
+import { RegistryVm } from "./components/registryVm.ts";
+import { fromText, parseConfig } from "./config.ts";
+
+const project = `${pulumi.getProject()}:`;
+const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(project));
+const config = parseConfig(
+	pulumi.getStack(),
+	fromText(Object.fromEntries(values.map(([key, text]) => [key.slice(project.length), text]))),
+);
+
+new RegistryVm("registry", {
+	connection: {
+		host: config.registryHost.address,
+		port: config.registryHost.port,
+		user: config.registryHost.user,
+		privateKey: config.sshPrivateKey,
+		hostKey: config.registryHostKey,
+	},
+	config,
+});

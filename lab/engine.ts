@@ -1,0 +1,94 @@
+/** The Docker engine underneath: the machine's own where one answers, else one that the lab starts. */
+import { spawn } from "node:child_process";
+import { open } from "node:fs/promises";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { paths } from "./paths.ts";
+import { Step, StepError, until } from "./run.ts";
+
+const ownHost = `unix://${join(paths.run, "docker.sock")}`;
+const pidFile = join(paths.run, "docker.pid");
+
+export interface Engine {
+	/** For DOCKER_HOST. */
+	host: string;
+	/** True where the lab started it and so may stop it. */
+	ours: boolean;
+	/** Runs the docker client against this engine. */
+	docker(step: Step, args: string[], options?: Parameters<Step["run"]>[2]): Promise<string>;
+	/** The same, where failure is an answer. */
+	ask(step: Step, args: string[]): Promise<string | undefined>;
+}
+
+/** The engine that answers, if any: the lab's own first. */
+export async function findEngine(step: Step): Promise<Engine | undefined> {
+	for (const candidate of [engine(ownHost, true), engine(process.env["DOCKER_HOST"] ?? "", false)]) {
+		if (candidate.ours && !(await ourPid())) continue;
+		if (await candidate.ask(step, ["info", "--format", "{{.ID}}"])) {
+			if (candidate.host !== "") return candidate;
+			const context = await step.run("docker", ["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]);
+			return engine(context, false);
+		}
+	}
+	return undefined;
+}
+
+/** Finds an engine or starts one. */
+export async function startEngine(step: Step): Promise<Engine> {
+	const found = await findEngine(step);
+	if (found) return found;
+	if (!(await step.ask("sh", ["-c", "command -v dockerd"]))) {
+		throw new StepError("no Docker engine answers, and there is no dockerd to start one with; install Docker and start it");
+	}
+	await stopEngine();
+	await mkdir(paths.run, { recursive: true, mode: 0o711 });
+	await mkdir(paths.engine, { recursive: true });
+	await mkdir(paths.logs, { recursive: true });
+	const log = await open(join(paths.logs, "dockerd.log"), "a");
+	const daemon = spawn(
+		"dockerd",
+		[
+			["--data-root", paths.engine],
+			["--exec-root", join(paths.run, "exec")],
+			["--pidfile", pidFile],
+			["-H", ownHost],
+		].flat(),
+		{ detached: true, stdio: ["ignore", log.fd, log.fd] },
+	);
+	daemon.unref();
+	await log.close();
+	const started = engine(ownHost, true);
+	await until(`the Docker engine we started answers (log: ${join(paths.logs, "dockerd.log")})`, 60, async () => {
+		if (daemon.exitCode !== null) throw new StepError(`dockerd ended at once; its log is ${join(paths.logs, "dockerd.log")}`);
+		return (await started.ask(step, ["info", "--format", "{{.ID}}"])) !== undefined;
+	});
+	return started;
+}
+
+/** Stops the lab's own engine, and clears away what an earlier life of it left. */
+export async function stopEngine(): Promise<void> {
+	const pid = await ourPid();
+	if (pid !== undefined) {
+		process.kill(pid, "SIGTERM");
+		await until("the lab's Docker engine has ended", 60, async () => (await ourPid()) === undefined);
+	}
+	await rm(paths.run, { recursive: true, force: true });
+}
+
+/** The pid of the lab's dockerd; a pid file that outlived it, or whose number now is somebody else's, does not count. */
+async function ourPid(): Promise<number | undefined> {
+	const pid = Number(await readFile(pidFile, "utf8").catch(() => ""));
+	if (!pid) return undefined;
+	const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+	return commandLine.includes(pidFile) ? pid : undefined;
+}
+
+function engine(host: string, ours: boolean): Engine {
+	const env = { ...(host && { DOCKER_HOST: host }) };
+	return {
+		host,
+		ours,
+		docker: (step, args, options) => step.run("docker", args, { env, ...options }),
+		ask: (step, args) => step.ask("docker", args, { env }),
+	};
+}

@@ -1,0 +1,137 @@
+/** The lab's containers: DNS, upstream registries, and the registry VM. */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { type TarEntry, tarball } from "../provider/tarball.ts";
+import type { Engine } from "./engine.ts";
+import { caches, dns, machineCapabilities, network, privateRegistry, published, registryVm } from "./estate.ts";
+import type { Images } from "./images.ts";
+import type { Keys } from "./keys.ts";
+import { type Step, until } from "./run.ts";
+
+/** Every container of the lab has it, so that none is overlooked when the lab is taken down. */
+export const LABEL = "homelab-lab";
+
+/** The images as the registry VM's compose file names them. */
+export const vmImages = { registry: "registry:2.8.3", nginx: "nginx:1.22.1", ui: "joxit/docker-registry-ui:lab" };
+
+export async function startNetwork(engine: Engine, step: Step): Promise<void> {
+	if (await engine.ask(step, ["network", "inspect", network.name])) return;
+	await engine.docker(step, [
+		["network", "create", "--label", LABEL, "--subnet", network.subnet],
+		["--gateway", network.gateway, network.name],
+	].flat());
+}
+
+export async function startDns(engine: Engine, step: Step, images: Images): Promise<void> {
+	const records = caches.map(({ upstream }) => `--address=/${new URL(upstream.url).hostname}/${upstream.address}`);
+	await ensureContainer(engine, step, dns.container, [
+		["--network", network.name, "--ip", dns.address, images.base],
+		["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
+		[`--local=/${dns.zone}/`, ...records],
+	].flat());
+}
+
+/** Starts the upstream registries; resolves with where each one is reached from here, by cache name. */
+export async function startUpstreams(engine: Engine, step: Step, images: Images): Promise<Record<string, string>> {
+	const entries = caches.map(async ({ name, upstream }) => {
+		await ensureContainer(engine, step, upstream.container, [
+			["--network", network.name, "--ip", upstream.address, "--publish", "127.0.0.1::5000", images.registry],
+		].flat());
+		return [name, await engine.docker(step, ["port", upstream.container, "5000/tcp"])] as const;
+	});
+	return Object.fromEntries(await Promise.all(entries));
+}
+
+/** Starts the registry VM and waits until it is a machine that can be logged in to, with Docker running. */
+export async function startRegistryVm(engine: Engine, step: Step, images: Images, keys: Keys): Promise<void> {
+	const ports = [
+		...caches.map(({ port }) => port),
+		...caches.flatMap(({ metricsPort }) => (metricsPort === undefined ? [] : [metricsPort])),
+		privateRegistry.port,
+		registryVm.uiPort,
+	];
+	await ensureContainer(
+		engine,
+		step,
+		registryVm.container,
+		[
+			["--hostname", registryVm.hostname, "--network", network.name, "--ip", registryVm.address],
+			["--publish", `127.0.0.1:${registryVm.sshPort}:22`],
+			ports.flatMap((port) => ["--publish", `127.0.0.1:${published(port)}:${port}`]),
+			["--volume", `${registryVm.volume}:/var/lib/docker`, "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"],
+			await machineOptions(engine, step),
+			[images.machine],
+		].flat(),
+		[
+			{ name: "etc/ssh/ssh_host_ed25519_key", mode: 0o600, content: keys.host.private },
+			{ name: "root/.ssh/authorized_keys", mode: 0o600, content: `${keys.login.public}\n` },
+			{ name: "etc/netplan/50-cloud-init.yaml", mode: 0o600, content: netplan },
+		],
+	);
+	const inVm = (...command: string[]) => engine.ask(step, ["exec", registryVm.container, ...command]);
+	await until("the registry VM has booted, with sshd and Docker running", 90, async () => {
+		return (await inVm("systemctl", "is-active", "ssh", "docker", "systemd-resolved")) !== undefined && (await inVm("docker", "info")) !== undefined;
+	});
+}
+
+/** Puts the images that compose names into the VM's Docker; resolves with what was missing there. */
+export async function loadVmImages(engine: Engine, step: Step, images: Images): Promise<string[]> {
+	const loaded: string[] = [];
+	for (const [part, name] of Object.entries(vmImages)) {
+		const source = images[part as keyof typeof vmImages];
+		const id = await engine.docker(step, ["image", "inspect", "--format", "{{.Id}}", source]);
+		const there = await engine.ask(step, ["exec", registryVm.container, "docker", "image", "inspect", "--format", "{{.Id}}", name]);
+		if (there === id) continue;
+		await engine.docker(step, ["tag", source, name]);
+		await step.run("sh", ["-c", `docker save ${name} | docker exec -i ${registryVm.container} docker load`], {
+			env: { DOCKER_HOST: engine.host },
+		});
+		loaded.push(name);
+	}
+	return loaded;
+}
+
+/** What a container needs in order to be a machine, on this engine. */
+async function machineOptions(engine: Engine, step: Step): Promise<string[]> {
+	const cgroup1 = (await engine.docker(step, ["info", "--format", "{{.CgroupVersion}}"])) === "1";
+	const cgroup = cgroup1 ? ["--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"] : ["--cgroupns=private"];
+	if (await mayBePrivileged()) return ["--privileged", ...cgroup];
+	const capabilities = machineCapabilities.flatMap((name) => ["--cap-add", name]);
+	return ["--cap-drop", "ALL", ...capabilities, "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", ...cgroup];
+}
+
+/** --privileged asks for every capability, and fails where this machine lacks one (CAP_SYS_RESOURCE is bit 24). */
+async function mayBePrivileged(): Promise<boolean> {
+	const status = await readFile("/proc/self/status", "utf8").catch(() => "");
+	const bounding = /^CapBnd:\s*([0-9a-f]+)$/m.exec(status)?.[1];
+	return bounding === undefined || ((BigInt(`0x${bounding}`) >> 24n) & 1n) === 1n;
+}
+
+/** As cloud-init leaves it on the VM. */
+const netplan = `network:
+  version: 2
+  renderer: networkd
+  ethernets:
+    eth0:
+      addresses: [${registryVm.address}/24]
+      routes: [{ to: default, via: ${network.gateway} }]
+      nameservers: { addresses: [${dns.address}] }
+`;
+
+/**
+ * Makes sure that the container runs and was made from these arguments and files; one that was not
+ * is made anew. It gets its name last, so that one that was only half made is never taken for it.
+ */
+async function ensureContainer(engine: Engine, step: Step, name: string, args: string[], files: TarEntry[] = []): Promise<void> {
+	const made = createHash("sha256").update(JSON.stringify([args, files])).digest("hex");
+	const found = await engine.ask(step, ["inspect", "--format", `{{index .Config.Labels "${LABEL}"}} {{.State.Running}}`, name]);
+	if (found === `${made} true`) return;
+	if (found !== `${made} false`) {
+		const half = `${name}-half`;
+		for (const old of [name, half]) await engine.ask(step, ["rm", "--force", "--volumes", old]);
+		await engine.docker(step, ["create", "--name", half, "--label", `${LABEL}=${made}`, ...args]);
+		if (files.length > 0) await engine.docker(step, ["cp", "-", `${half}:/`], { input: await tarball(files) });
+		await engine.docker(step, ["rename", half, name]);
+	}
+	await engine.docker(step, ["start", name]);
+}

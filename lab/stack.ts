@@ -1,0 +1,87 @@
+/** The lab's Pulumi: where it keeps its state, and the stack `lab` with its config. */
+import { createHash } from "node:crypto";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { parseDocument, stringify } from "yaml";
+import { parse } from "yaml";
+import type { Engine } from "./engine.ts";
+import { caches, privateRegistry, published, registryVm } from "./estate.ts";
+import { type Keys, sshConfigPath } from "./keys.ts";
+import { vmImages } from "./machines.ts";
+import { checkout, paths } from "./paths.ts";
+import type { Step } from "./run.ts";
+
+export const STACK = "lab";
+
+/** What a person's shell needs in order to work with the lab; `lab-env` prints it. */
+export function environment(engine: Engine, keys: Keys): Record<string, string> {
+	const PATH = (process.env["PATH"] ?? "").split(":").filter((folder) => folder !== paths.bin && !folder.endsWith("/node_modules/.bin"));
+	return {
+		LAB_REGISTRY: `localhost:${published(privateRegistry.port)}`,
+		LAB_REGISTRY_CA: keys.caPath,
+		LAB_REGISTRY_USER: keys.registry.user,
+		LAB_REGISTRY_PASSWORD: keys.registry.password,
+		LAB_SSH_CONFIG: sshConfigPath,
+		LAB_DOCKER_HOST: engine.host,
+		...pulumiEnvironment(),
+		PATH: [paths.bin, ...PATH].join(":"),
+	};
+}
+
+export function pulumiEnvironment(): Record<string, string> {
+	return {
+		PULUMI_HOME: paths.pulumiHome,
+		PULUMI_BACKEND_URL: `file://${paths.state}`,
+		PULUMI_CONFIG_PASSPHRASE: "lab",
+		PULUMI_SKIP_UPDATE_CHECK: "true",
+		// What is not in the lab's Pulumi home can't be had.
+		PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION: "true",
+	};
+}
+
+/** Selects the stack, making it if need be, and writes Pulumi.lab.yaml; resolves with what was done. */
+export async function configureStack(step: Step, keys: Keys, env: Record<string, string>): Promise<"written" | "unchanged"> {
+	await mkdir(paths.state, { recursive: true });
+	const pulumi = (args: string[], input?: string) =>
+		step.run("pulumi", [...args, "--non-interactive"], { cwd: checkout, env, ...(input !== undefined && { input }) });
+	const file = join(checkout, `Pulumi.${STACK}.yaml`);
+
+	const plain = {
+		registryHost: { address: "127.0.0.1", port: registryVm.sshPort },
+		registryHostKey: keys.host.public,
+		images: vmImages,
+		uiPort: registryVm.uiPort,
+		subnet: registryVm.subnet,
+		caches: caches.map(({ upstream, ...cache }) => ({ ...cache, upstream: upstream.url })),
+		privateRegistry,
+		registryUser: keys.registry.user,
+		dockerhubUsername: keys.dockerhub.username,
+		tlsCertificate: keys.certificate,
+	};
+	const secrets = {
+		sshPrivateKey: keys.login.private,
+		registryPassword: keys.registry.password,
+		dockerhubPassword: keys.dockerhub.password,
+		tlsPrivateKey: keys.certificateKey,
+	};
+	await pulumi(["stack", "select", "--create", STACK]);
+
+	// Secrets are encrypted anew each time, so the file says in a comment what it was made from.
+	const made = createHash("sha256").update(JSON.stringify([plain, secrets])).digest("hex");
+	const text = await readFile(file, "utf8").catch(() => "");
+	const intact = text.includes(`# made from ${made} `) && text.includes(`, is ${digestOf(text)}\n`);
+	if (intact) return "unchanged";
+
+	const { encryptionsalt } = (parse(text) ?? {}) as { encryptionsalt?: string };
+	const namespaced = Object.fromEntries(Object.entries(plain).map(([key, value]) => [`homelab-registry:${key}`, value]));
+	await writeFile(file, stringify({ ...(encryptionsalt && { encryptionsalt }), config: namespaced }));
+	for (const [key, value] of Object.entries(secrets)) await pulumi(["config", "set", "--stack", STACK, "--secret", key], value);
+	const written = parseDocument(await readFile(file, "utf8")).toString();
+	await writeFile(file, `# The lab's stack, written by make lab; made from ${made} , is ${digestOf(written)}\n${written}`);
+	return "written";
+}
+
+/** A digest of the file without its first comment. */
+function digestOf(text: string): string {
+	return createHash("sha256").update(text.replace(/^#.*\n/, "")).digest("hex").slice(0, 16);
+}

@@ -1,0 +1,227 @@
+/** `host:index:FileSet`: the managed files of one host, read, compared and replaced as one. */
+import { randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { isDeepStrictEqual } from "node:util";
+import tar from "tar-stream";
+import { z } from "zod";
+import { type Context, type Diff, type Properties, type ResourceType, UNKNOWN } from "./protocol.ts";
+import { type Connection, exec, parseHostKey } from "./ssh.ts";
+import { tarball } from "./tarball.ts";
+
+const path = z.string().regex(/^(\/[A-Za-z0-9@_][A-Za-z0-9@._-]*)+$/, "is not an absolute path of plain characters");
+const group = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a group name");
+
+const file = z.strictObject({
+	content: z.string(),
+	mode: z.string().regex(/^0[0-7]{3}$/, 'is not a mode like "0644"'),
+	owner: z.string().regex(/^[a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*$/, 'is not an owner like "root:root"'),
+	notify: z.array(group),
+});
+
+const fileSet = z.strictObject({
+	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
+	connection: z.strictObject({
+		host: z.string().min(1),
+		port: z.number().int().min(1).max(65535).optional(),
+		user: z.string().min(1),
+		privateKey: z.string().min(1),
+		hostKey: z.string().min(1),
+	}),
+	preconditions: z.array(z.strictObject({ run: z.string().min(1), advice: z.string().min(1) })),
+	checks: z.array(z.strictObject({ name: z.string().min(1), run: z.string().min(1), files: z.array(path).min(1) })),
+	files: z.record(path, file),
+});
+
+type Inputs = z.infer<typeof fileSet>;
+
+interface State extends Inputs {
+	/** By group: the revision at which one of its files last changed. A new one is what triggers a bounce. */
+	revisions: Record<string, string>;
+	/** Groups whose last change was never bounced and verified, because a run died in between. */
+	owed: string[];
+	/** True when an apply was cut off and left staged files behind. */
+	interrupted: boolean;
+}
+
+const script = readFileSync(new URL("fileset.sh", import.meta.url), "utf8");
+
+export const FileSet: ResourceType = {
+	check(inputs) {
+		const failures: Record<string, string> = {};
+		// What is not known yet can't be judged yet: it is checked again when it is.
+		const result = fileSet.safeParse(inputs, { reportInput: true });
+		for (const issue of result.error?.issues ?? []) {
+			if (issue.input !== UNKNOWN) failures[issue.path.join(".")] = `${issue.path.join(".")} ${issue.message}`;
+		}
+		const hostKey = result.data?.connection.hostKey;
+		if (hostKey !== undefined && hostKey !== UNKNOWN) {
+			try {
+				parseHostKey(hostKey);
+			} catch (error) {
+				failures["connection.hostKey"] = (error as Error).message;
+			}
+		}
+		return failures;
+	},
+
+	diff(state, inputs) {
+		const [old, wanted] = [state as unknown as State, inputs as unknown as Inputs];
+		const diff: Diff = {};
+		for (const key of ["name", "connection", "preconditions", "checks"] as const) {
+			if (!isDeepStrictEqual(old[key], wanted[key])) diff[key] = key === "name" ? "update-replace" : "update";
+		}
+		for (const filePath of new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])) {
+			const [was, will] = [old.files[filePath], wanted.files[filePath]];
+			const at = `files[${JSON.stringify(filePath)}]`;
+			if (was === undefined) diff[at] = "add";
+			else if (will === undefined) diff[at] = "delete";
+			else {
+				for (const key of ["content", "mode", "owner", "notify"] as const) {
+					if (!isDeepStrictEqual(was[key], will[key])) diff[`${at}.${key}`] = "update";
+				}
+			}
+		}
+		if (old.owed.length > 0) diff["owed"] = "delete";
+		if (old.interrupted) diff["interrupted"] = "delete";
+		return diff;
+	},
+
+	async create(inputs, context) {
+		const wanted = inputs as unknown as Inputs;
+		const groups = groupsOf(Object.values(wanted.files));
+		return { id: wanted.name, state: await apply(wanted, { files: {}, revisions: {} }, groups, context) };
+	},
+
+	async read(_id, state) {
+		const old = state as unknown as State;
+		const wantedPaths = Object.keys(old.files);
+		const result = await run(old.connection, ["read", old.name], wantedPaths.map((p) => `${p}\n`).join(""), `reading the files of ${old.connection.host}`);
+		const found = await unpack(result.stdout);
+		const records = `/var/lib/pulumi-host/${old.name}`;
+
+		const files: Inputs["files"] = {};
+		for (const filePath of wantedPaths) {
+			const live = found.get(filePath);
+			const declared = old.files[filePath];
+			if (live === undefined || declared === undefined) continue;
+			files[filePath] = { content: live.content, mode: live.mode, owner: live.owner, notify: declared.notify };
+		}
+		const recorded = (kind: string): Record<string, string> =>
+			Object.fromEntries(
+				[...found]
+					.filter(([name]) => name.startsWith(`${records}/${kind}/`))
+					.map(([name, { content }]) => [name.slice(`${records}/${kind}/`.length), content.trim()]),
+			);
+		const [revisions, verified] = [recorded("revisions"), recorded("verified")];
+		const live: State = {
+			...old,
+			files,
+			revisions,
+			owed: Object.keys(revisions).filter((name) => revisions[name] !== verified[name]),
+			interrupted: found.has(`${records}/journal`),
+		};
+		const { revisions: _revisions, owed: _owed, interrupted: _interrupted, ...liveInputs } = live;
+		return { state: live as unknown as Properties, inputs: liveInputs };
+	},
+
+	async update(_id, state, inputs, context) {
+		const old = state as unknown as State;
+		return await apply(inputs as unknown as Inputs, old, changedGroups(old, inputs as unknown as Inputs), context);
+	},
+
+	async delete(_id, state) {
+		const old = state as unknown as State;
+		const paths = Object.keys(old.files).map((p) => `${p}\n`);
+		await run(old.connection, ["delete", old.name], paths.join(""), `removing the files from ${old.connection.host}`);
+	},
+};
+
+function groupsOf(files: Inputs["files"][string][]): string[] {
+	return [...new Set(files.flatMap(({ notify }) => notify))].sort();
+}
+
+/** The groups that have to react when `wanted` takes the place of `old`. */
+function changedGroups(old: State, wanted: Inputs): string[] {
+	const changed = [...new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])].flatMap((filePath) => {
+		const [was, will] = [old.files[filePath], wanted.files[filePath]];
+		const same = was?.content === will?.content && was?.mode === will?.mode && was?.owner === will?.owner;
+		return same ? [] : [will ?? was].filter((f) => f !== undefined);
+	});
+	return [...new Set([...groupsOf(changed), ...old.owed])].sort();
+}
+
+async function apply(
+	wanted: Inputs,
+	old: Pick<State, "files" | "revisions"> & { owed?: string[] },
+	groups: string[],
+	context: Context,
+): Promise<Properties> {
+	if (context.preview) {
+		const pending = Object.fromEntries(groups.map((name) => [name, UNKNOWN]));
+		return { ...wanted, revisions: { ...old.revisions, ...pending }, owed: [], interrupted: false };
+	}
+	const removed = Object.entries(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
+	const archive = await pack(wanted, removed, old.owed ?? []);
+	const revision = `${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}-${randomBytes(3).toString("hex")}`;
+	const result = await run(wanted.connection, ["apply", wanted.name, revision], archive, `host ${wanted.connection.host} was not changed`);
+	const lines = result.stdout.toString().split("\n").map((line) => line.split("\t"));
+	const changed = lines.filter(([kind]) => kind === "changed").map(([, filePath]) => filePath);
+	if (changed.length > 0) context.log("info", `replaced on ${wanted.connection.host}: ${changed.join(", ")}`);
+	const revisions = Object.fromEntries(lines.filter(([kind]) => kind === "revisions").map(([, name, value]) => [name, value]));
+	return { ...wanted, revisions, owed: [], interrupted: false };
+}
+
+async function run(connection: Connection, args: string[], stdin: Buffer | string, doing: string) {
+	const command = ["sh", "-c", script, "fileset", ...args].map(quote).join(" ");
+	const result = await exec(connection, command, stdin);
+	if (result.code !== 0) {
+		const said = result.stderr.trim().replace(/\.([^/\s]+)\.staged\b/g, "$1");
+		throw new Error(`${doing}: ${said || `the script ended with status ${result.code}`}`);
+	}
+	return result;
+}
+
+function quote(text: string): string {
+	return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+/** The tar that `fileset.sh apply` reads. */
+async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][], owed: string[]): Promise<Buffer> {
+	const list = (rows: string[][]) => rows.map((row) => `${row.join("\t")}\n`).join("");
+	const entries: [name: string, content: string][] = [];
+
+	const files = Object.entries(wanted.files);
+	const groups = (notify: string[]) => notify.join(" ") || "-"; // An empty field would be lost on the shell.
+	entries.push(["files/list", list(files.map(([p, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), p]))]);
+	files.forEach(([, { content }], i) => entries.push([`files/${i}`, content]));
+	entries.push(["preconditions/list", list(wanted.preconditions.map(({ advice }, i) => [`${i}`, advice]))]);
+	wanted.preconditions.forEach(({ run }, i) => entries.push([`preconditions/${i}`, run]));
+	entries.push(["checks/list", list(wanted.checks.map(({ name, files }, i) => [`${i}`, files.join(" "), name]))]);
+	wanted.checks.forEach(({ run }, i) => entries.push([`checks/${i}`, run]));
+	entries.push(["removals/list", list(removed.map(([p, { notify }]) => [groups(notify), p]))]);
+	entries.push(["owed", list(owed.map((name) => [name]))]);
+	return tarball(entries.map(([name, content]) => ({ name, mode: 0o600, content })));
+}
+
+interface LiveFile {
+	content: string;
+	mode: string;
+	owner: string;
+}
+
+async function unpack(archive: Buffer): Promise<Map<string, LiveFile>> {
+	const found = new Map<string, LiveFile>();
+	const extract = tar.extract();
+	extract.end(archive);
+	for await (const entry of extract) {
+		const { name, type, mode, uname, gname, uid, gid, linkname } = entry.header;
+		const chunks: Buffer[] = [];
+		for await (const chunk of entry) chunks.push(chunk as Buffer);
+		found.set(name.replace(/\/$/, ""), {
+			content: type === "file" ? Buffer.concat(chunks).toString() : `(a ${type}${linkname ? ` to ${linkname}` : ""})`,
+			mode: type === "file" ? `0${((mode ?? 0) & 0o7777).toString(8).padStart(3, "0")}` : `${type}`,
+			owner: `${uname || uid}:${gname || gid}`,
+		});
+	}
+	return found;
+}

@@ -1,0 +1,251 @@
+# The far side of host:FileSet: needs only sh, coreutils and tar.
+#
+#   read NAME              stdin: paths, one a line. stdout: a tar of those that exist and of our own records.
+#   apply NAME REVISION    stdin: a tar with files, preconditions, checks, removals (see fileSet.ts).
+#   delete NAME            stdin: paths, one a line.
+#
+# Records in /var/lib/pulumi-host/NAME, all small files:
+#   revisions/GROUP   the revision at which a file of the group last changed
+#   verified/GROUP    the revision that was last bounced and verified; a bounce is owed while it differs
+#   journal           the staged files of an apply that is under way, or was cut off
+# shellcheck shell=sh
+set -eu
+umask 077
+export LC_ALL=C
+
+action=$1
+records=/var/lib/pulumi-host/$2
+revision=${3-}
+tab=$(printf '\t')
+lock=
+work=
+
+fail() {
+	printf '%s\n' "$*" >&2
+	exit 1
+}
+
+finish() {
+	[ -z "$work" ] || rm -rf "$work"
+	[ -z "$lock" ] || rm -f "$lock"
+}
+
+# /run is in memory, so that neither secrets nor a lock outlive a reboot.
+begin() {
+	trap finish EXIT
+	trap 'exit 129' HUP
+	trap 'exit 130' INT
+	trap 'exit 143' TERM
+	work=$(mktemp -d /run/pulumi-host.XXXXXX)
+}
+
+take_lock() {
+	wanted=/run/pulumi-host-$(basename "$records").lock
+	if ! (set -C && echo "$$" >"$wanted") 2>/dev/null; then
+		holder=$(cat "$wanted" 2>/dev/null || true)
+		if [ -n "$holder" ] && kill -0 "$holder" 2>/dev/null; then
+			fail "another update of these files is running on this host (pid $holder); wait for it to end and run again"
+		fi
+		rm -f "$wanted"
+		(set -C && echo "$$" >"$wanted") 2>/dev/null || fail "another update of these files has just begun on this host; run again"
+	fi
+	lock=$wanted
+}
+
+# Where a file is staged: in its own directory, so that a rename puts it in place.
+staging() {
+	printf '%s/.%s.staged' "$(dirname "$1")" "$(basename "$1")"
+}
+
+changes() {
+	while IFS= read -r changed_path; do
+		[ "$changed_path" != "$1" ] || return 0
+	done <"$work/changed.paths"
+	return 1
+}
+
+# For checks: the staged file where there is one, else the live one.
+staged() {
+	if changes "$1"; then staging "$1"; else printf '%s' "$1"; fi
+}
+
+content() {
+	sha256sum <"$1"
+}
+
+# same FILE MODE OWNER PATH: is the live file already as declared?
+same() {
+	[ -f "$4" ] && [ ! -L "$4" ] && [ "$(stat -c '%a %U:%G' "$4")" = "$2 $3" ] && [ "$(content "$1")" = "$(content "$4")" ]
+}
+
+# record DIRECTORY GROUP VALUE, durably and never half-written
+record() {
+	mkdir -p "$records/$1"
+	printf '%s\n' "$3" >"$records/$1/.$2"
+	sync "$records/$1/.$2"
+	mv -f "$records/$1/.$2" "$records/$1/$2"
+	sync "$records/$1"
+}
+
+make_parents() {
+	missing=$(dirname "$1")
+	parents=
+	while [ ! -d "$missing" ]; do
+		parents="$missing $parents"
+		missing=$(dirname "$missing")
+	done
+	for parent in $parents; do
+		mkdir -m 0755 "$parent"
+		printf '%s\n' "$parent" >>"$work/created"
+	done
+}
+
+forget_staged() {
+	[ -f "$records/journal" ] || return 0
+	while IFS= read -r leftover; do rm -f "$leftover"; done <"$records/journal"
+	rm -f "$records/journal"
+}
+
+# Until the first rename, whatever goes wrong leaves the host as it was.
+abandon() {
+	status=$?
+	forget_staged || true
+	if [ -f "$work/created" ]; then
+		tac "$work/created" | while IFS= read -r parent; do rmdir "$parent" 2>/dev/null || true; done
+	fi
+	finish
+	exit "$status"
+}
+
+# A rename failed: what was already renamed goes back.
+put_back() {
+	while IFS= read -r path; do
+		if [ -e "$work/before$path" ]; then
+			cp -pP "$work/before$path" "$(staging "$path")"
+			mv -fT "$(staging "$path")" "$path"
+		else
+			rm -f "$path"
+		fi
+	done <"$work/activated"
+}
+
+report() {
+	for kind in revisions verified; do
+		for file in "$records/$kind"/*; do
+			[ -f "$file" ] || continue
+			printf '%s\t%s\t%s\n' "$kind" "$(basename "$file")" "$(cat "$file")"
+		done
+	done
+	while IFS= read -r path; do printf 'changed\t%s\n' "$path"; done <"$work/changed.paths"
+}
+
+apply() {
+	begin
+	take_lock
+	tar -xf - -C "$work"
+	cd "$work"
+
+	while IFS="$tab" read -r number advice; do
+		sh "preconditions/$number" >precondition.out 2>&1 || fail "$advice ($(tr '\n' ' ' <precondition.out))"
+	done <preconditions/list
+
+	: >changed
+	: >changed.paths
+	: >activated
+	while IFS="$tab" read -r number mode owner groups path; do
+		if [ -d "$path" ] && [ ! -L "$path" ]; then fail "$path is a directory, and a file is declared there; move it away"; fi
+		if ! same "files/$number" "$mode" "$owner" "$path"; then
+			printf '%s\t%s\t%s\t%s\t%s\n' "$number" "$mode" "$owner" "$groups" "$path" >>changed
+			printf '%s\n' "$path" >>changed.paths
+		fi
+	done <files/list
+
+	mkdir -p "$records"
+	trap abandon EXIT
+	forget_staged
+	while IFS= read -r path; do
+		staging "$path"
+		echo
+	done <changed.paths >"$records/journal"
+	sync "$records/journal" "$records"
+	while IFS="$tab" read -r number mode owner groups path; do
+		make_parents "$path"
+		install -m "$mode" -o "${owner%%:*}" -g "${owner##*:}" "files/$number" "$(staging "$path")"
+		sync "$(staging "$path")"
+	done <changed
+
+	while IFS="$tab" read -r number paths name; do
+		wanted=
+		for path in $paths; do
+			if changes "$path"; then wanted=yes; fi
+		done
+		[ -n "$wanted" ] || continue
+		# A subshell of its own, so that a check sees staged() but can't end the apply by itself.
+		set +e
+		(
+			trap - EXIT
+			set -e
+			# shellcheck source=/dev/null
+			. "$work/checks/$number"
+		) >check.out 2>&1
+		status=$?
+		set -e
+		[ "$status" -eq 0 ] || fail "$name: $(cat check.out)"
+	done <checks/list
+
+	while IFS= read -r path; do
+		if [ -e "$path" ] || [ -L "$path" ]; then
+			mkdir -p "before$(dirname "$path")"
+			cp -pP "$path" "before$path"
+		fi
+	done <changed.paths
+
+	# The debt first: from here on, a run that dies leaves a bounce that is known to be owed.
+	{
+		cut -f 4 changed
+		while IFS="$tab" read -r groups path; do
+			if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$groups"; fi
+		done <removals/list
+		cat owed
+	} | tr ' ' '\n' | sort -u | while IFS= read -r group; do
+		[ -z "$group" ] || [ "$group" = - ] || record revisions "$group" "$revision"
+	done
+
+	while IFS= read -r path; do
+		if ! mv -fT "$(staging "$path")" "$path"; then
+			put_back
+			fail "$path can't be replaced; everything is as it was"
+		fi
+		printf '%s\n' "$path" >>activated
+		sync "$(dirname "$path")"
+	done <changed.paths
+	trap finish EXIT
+	while IFS="$tab" read -r _ path; do rm -f "$path"; done <removals/list
+	rm -f "$records/journal"
+	report
+}
+
+read_files() {
+	begin
+	{
+		while IFS= read -r path; do printf '%s\n' "$path"; done
+		for file in "$records"/revisions/* "$records"/verified/* "$records/journal"; do printf '%s\n' "$file"; done
+	} | while IFS= read -r path; do
+		if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
+	done >"$work/list"
+	tar -cPf - --no-recursion --files-from "$work/list"
+}
+
+delete_files() {
+	begin
+	take_lock
+	while IFS= read -r path; do rm -f "$path"; done
+	rm -rf "$records"
+}
+
+case $action in
+read) read_files ;;
+apply) apply ;;
+delete) delete_files ;;
+*) fail "unknown action $action" ;;
+esac

@@ -1,0 +1,52 @@
+/** The `host` plugin's resource types, as the program declares them. */
+import * as pulumi from "@pulumi/pulumi";
+import type { Connection } from "./ssh.ts";
+
+/** One managed file. */
+export interface ManagedFile {
+	/** The whole content; mark it with `pulumi.secret` where it holds one. */
+	content: pulumi.Input<string>;
+	/** Octal, four digits, for example `0644`. */
+	mode: string;
+	/** `user:group`, by name. */
+	owner: string;
+	/** Groups that have to react when this file changes; each has a revision in `FileSet.revisions`. */
+	notify: string[];
+}
+
+/** A shell script that has to exit 0 before anything is staged; `advice` says what to do if it doesn't. */
+export interface Precondition {
+	run: string;
+	advice: string;
+}
+
+/**
+ * A shell script that judges staged files before they become live; it runs when one of `files` changes.
+ * `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change.
+ */
+export interface Check {
+	name: string;
+	run: string;
+	files: string[];
+}
+
+export interface FileSetArgs {
+	/** Names this set's records on the host; one host may have several sets. */
+	name: string;
+	connection: pulumi.Input<Connection>;
+	preconditions: Precondition[];
+	checks: Check[];
+	/** By absolute path. What leaves this record is removed from the host. */
+	files: Record<string, ManagedFile>;
+}
+
+/** All managed files of one host: read on every refresh, replaced together or not at all. */
+export class FileSet extends pulumi.CustomResource {
+	/** By group: a string that is new whenever a file of that group was changed on the host. */
+	declare readonly revisions: pulumi.Output<Record<string, string>>;
+
+	constructor(name: string, args: FileSetArgs, options?: pulumi.CustomResourceOptions) {
+		const outputs = { revisions: undefined, owed: undefined, interrupted: undefined };
+		super("host:index:FileSet", name, { ...args, connection: pulumi.secret(args.connection), ...outputs }, options);
+	}
+}

@@ -1,0 +1,80 @@
+import { stringify } from "yaml";
+import type { Config } from "../config.ts";
+import type { Registry } from "./registries.ts";
+
+/** The compose project's name, by which its containers are found whoever started them. */
+export const COMPOSE_PROJECT = "registry";
+
+/**
+ * `docker-compose.yml`. `digests` has, by service, a digest of the files that the service mounts:
+ * compose recreates a container when its label changes, but not when a mounted file does.
+ */
+export function compose(config: Config, all: Registry[], digests: Record<string, string>): string {
+	const onNetwork = (address?: string) => ({ registry: address === undefined ? {} : { ipv4_address: address } });
+	const nginxPosition = all.length + 10;
+	return stringify(
+		{
+			name: COMPOSE_PROJECT,
+			services: {
+				...Object.fromEntries(
+					all.map((registry) => [
+						registry.service,
+						{
+							image: config.images.registry,
+							container_name: registry.service,
+							restart: "always",
+							labels: { "config.digest": digests[registry.service] },
+							networks: onNetwork(registry.address),
+							...(registry.kind === "cache" &&
+								registry.metricsPort !== undefined && { ports: [`${registry.metricsPort}:5001`] }),
+							volumes: [
+								`/opt/registry/data/${registry.name}:/var/lib/registry`,
+								`/opt/registry/config-${registry.name}.yml:/etc/docker/registry/config.yml:ro`,
+								...(registry.kind === "private" ? ["/opt/registry/htpasswd:/auth/htpasswd:ro"] : []),
+							],
+							healthcheck: healthcheck(registry),
+						},
+					]),
+				),
+				nginx: {
+					image: config.images.nginx,
+					container_name: "registry-nginx",
+					restart: "always",
+					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition}`)),
+					ports: all.map(({ port }) => `${port}:${port}`),
+					volumes: [
+						"/opt/registry/nginx.conf:/etc/nginx/nginx.conf:ro",
+						"/opt/registry/tls:/etc/nginx/tls:ro",
+						"nginx-cache:/var/cache/nginx",
+					],
+					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),
+				},
+				"registry-ui": {
+					image: config.images.ui,
+					container_name: "registry-ui",
+					restart: "always",
+					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition + 1}`)),
+					ports: [`${config.uiPort}:80`],
+					environment: {
+						SINGLE_REGISTRY: "true",
+						REGISTRY_TITLE: all[0]?.service,
+						NGINX_PROXY_PASS_URL: `http://${all[0]?.service}:5000`,
+					},
+				},
+			},
+			networks: { registry: { name: "registry", driver: "bridge", ipam: { config: [{ subnet: config.subnet }] } } },
+			volumes: { "nginx-cache": {} },
+		},
+		{ aliasDuplicateObjects: false },
+	);
+}
+
+function healthcheck({ kind }: Registry) {
+	const url = "http://127.0.0.1:5000/v2/";
+	// The private registry answers 401 without credentials: any HTTP answer is a living registry.
+	const test =
+		kind === "private"
+			? ["CMD-SHELL", `wget -T 5 -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`]
+			: ["CMD", "wget", "-q", "-T", "5", "-O", "/dev/null", url];
+	return { test, interval: "5s", timeout: "10s", retries: 6 };
+}

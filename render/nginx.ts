@@ -1,0 +1,88 @@
+import type { Registry } from "./registries.ts";
+
+/**
+ * `nginx.conf`: one server a registry. Upstreams are the services' fixed addresses, so there is no name
+ * that could go stale: whatever is recreated, by whomever, an address is never another registry's.
+ */
+export function nginx(all: Registry[]): string {
+	return `# Managed by Pulumi: a change made here by hand is undone by the next update.
+worker_processes auto;
+events { worker_connections 2048; }
+
+http {
+	access_log /dev/stdout;
+	error_log /dev/stderr warn;
+	server_tokens off;
+
+	client_max_body_size 0;
+	proxy_request_buffering off;
+	client_body_timeout 900s;
+	proxy_connect_timeout 10s;
+	proxy_read_timeout 900s;
+	proxy_send_timeout 900s;
+	send_timeout 900s;
+
+	proxy_http_version 1.1;
+	proxy_set_header Connection "";
+	proxy_set_header Host $http_host;
+	proxy_set_header X-Real-IP $remote_addr;
+	proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
+	proxy_set_header X-Forwarded-Proto $scheme;
+
+	proxy_cache_path /var/cache/nginx/blobs levels=1:2 keys_zone=blobs:32m max_size=50g inactive=24h use_temp_path=off;
+${all.map(upstream).join("")}${all.map(server).join("")}}
+`;
+}
+
+function upstream({ service, address }: Registry): string {
+	return `
+	upstream ${service} {
+		server ${address}:5000;
+		keepalive 16;
+	}
+`;
+}
+
+function server(registry: Registry): string {
+	return registry.kind === "cache" ? cacheServer(registry) : privateServer(registry);
+}
+
+function cacheServer({ service, port }: Registry): string {
+	return `
+	server {
+		listen ${port};
+
+		location / {
+			proxy_pass http://${service};
+		}
+
+		# Blobs never change. HEAD is kept apart, or nginx would fetch the whole blob to answer it.
+		location ~ ^/v2/.+/blobs/sha256:[0-9a-f]+$ {
+			proxy_pass http://${service};
+			proxy_cache blobs;
+			proxy_cache_key $request_method:${service}:$uri;
+			proxy_cache_convert_head off;
+			proxy_cache_valid 200 24h;
+			proxy_cache_lock on;
+			proxy_cache_lock_timeout 900s;
+		}
+	}
+`;
+}
+
+function privateServer({ service, port, hostname }: Registry & { kind: "private" }): string {
+	return `
+	# Never cached: a check of what is stored must reach what is stored.
+	server {
+		listen ${port} ssl;
+		server_name ${hostname};
+		ssl_certificate /etc/nginx/tls/fullchain.pem;
+		ssl_certificate_key /etc/nginx/tls/privkey.pem;
+		ssl_protocols TLSv1.2 TLSv1.3;
+
+		location / {
+			proxy_pass http://${service};
+		}
+	}
+`;
+}

@@ -1,0 +1,72 @@
+/**
+ * npm run render -- STACK FOLDER: writes every file that the stack would put on a host to
+ * FOLDER/HOST/PATH, without reaching anything. Secrets are not needed and not written.
+ */
+import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Command } from "commander";
+import { parse } from "yaml";
+import { ConfigError, operatorKeys, parseConfig } from "../config.ts";
+import { registryVmFiles } from "../render/registryVm.ts";
+
+const PROJECT = "homelab-registry:";
+
+/** Stand-ins that satisfy the config's checks and can't be taken for the real thing. */
+const marks: Record<(typeof operatorKeys)[number], string> = {
+	registryHostKey: "ssh-ed25519 NOTSET",
+	sshPrivateKey: "-----BEGIN PRIVATE KEY----- (secret sshPrivateKey)",
+	registryUser: "(registryUser)",
+	registryPassword: "(secret registryPassword)",
+	dockerhubUsername: "(dockerhubUsername)",
+	dockerhubPassword: "(secret dockerhubPassword)",
+	tlsCertificate: "-----BEGIN CERTIFICATE----- (tlsCertificate)",
+	tlsPrivateKey: "-----BEGIN PRIVATE KEY----- (secret tlsPrivateKey)",
+};
+
+await new Command()
+	.name("npm run render --")
+	.description("Write every file the stack would put on a host, without reaching anything.")
+	.argument("<stack>", "the stack, for example prod")
+	.argument("<folder>", "where to write to: FOLDER/HOST/PATH")
+	.action(render)
+	.parseAsync()
+	.catch((error: unknown) => {
+		if (!(error instanceof ConfigError)) throw error;
+		console.error(error.message);
+		process.exitCode = 1;
+	});
+
+async function render(stack: string, folder: string): Promise<void> {
+	const config = parseConfig(stack, await valuesOf(stack));
+	const hosts = { registry: registryVmFiles(config) };
+	let count = 0;
+	for (const [host, files] of Object.entries(hosts)) {
+		for (const [path, { content, mode }] of Object.entries(files)) {
+			const target = join(folder, host, path);
+			await mkdir(dirname(target), { recursive: true });
+			await writeFile(target, content, { mode: 0o600 });
+			await chmod(target, Number.parseInt(mode, 8));
+			count++;
+		}
+	}
+	console.log(`${count} files of ${Object.keys(hosts).join(", ")} are in ${folder}`);
+}
+
+/** The values in Pulumi.<stack>.yaml, with a mark for each one that is encrypted or only the operator has. */
+async function valuesOf(stack: string): Promise<Record<string, unknown>> {
+	const path = new URL(`../Pulumi.${stack}.yaml`, import.meta.url);
+	if (!(await stat(path).catch(() => undefined))) {
+		throw new ConfigError(`there is no stack ${stack}: Pulumi.${stack}.yaml does not exist`);
+	}
+	const { config } = parse(await readFile(path, "utf8")) as { config?: Record<string, unknown> };
+	const values = Object.fromEntries(
+		Object.entries(config ?? {})
+			.filter(([key]) => key.startsWith(PROJECT))
+			.map(([key, value]) => [key.slice(PROJECT.length), value]),
+	);
+	for (const key of operatorKeys) {
+		const value = values[key];
+		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value)) values[key] = marks[key];
+	}
+	return values;
+}
