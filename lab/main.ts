@@ -123,7 +123,7 @@ async function up(): Promise<void> {
 							if (line.trim()) task.output = line;
 						},
 					});
-					const resources = /Resources:\n((?: +.*\n?)+)/.exec(output)?.[1]?.trim().split(/\s*\n\s*/).join(", ");
+					const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)].at(-1)?.[1]?.trim().split(/\s*\n\s*/).join(", ");
 					task.title += `: ${resources ?? "done"}`;
 				},
 			},

@@ -1,6 +1,6 @@
 /** The programs the lab is made of, built from Go modules that are pinned in tools/<name>/go.sum. */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, symlink } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, link as hardLink } from "node:fs/promises";
 import { join } from "node:path";
 import { checkout, paths } from "./paths.ts";
 import { Step } from "./run.ts";
@@ -65,7 +65,7 @@ export async function provide(tool: Tool, showProgress: (line: string) => void):
 	if (!cached) await build(tool, target, step, showProgress);
 	if (!tool.inside) {
 		await rm(link, { force: true });
-		await symlink(target, link);
+		await hardLink(target, link); // Not a symlink: pulumi looks for its language host beside its own real path.
 	}
 	return cached ? "cached" : "built";
 }

@@ -35,7 +35,7 @@ export function verification(config: Config, fileSet: string, revisions: Record<
 read -r credentials
 login=
 broken=0
-# ask NAME STATUS URL [curl options]: prints what is wrong with the answer, if anything.
+# ask NAME STATUS URL [curl options]: notes it where somebody else answers, or nobody.
 ask() {
 	name=$1 status=$2 url=$3
 	shift 3
@@ -43,17 +43,15 @@ ask() {
 	while :; do
 		# Credentials go through a pipe: not into a file, not into the process list.
 		answer=$(printf '%s\\n' "$login" | curl -sS -o /dev/null -D - --max-time 10 --config - "$@" "$url" 2>&1 | tr -d '\\r') || true
-		case $answer in
-		"HTTP/"*" $status"*"${IDENTITY_HEADER}: $name
-"*) return 0 ;;
-		esac
+		seen="$(echo "$answer" | sed -n 's/^HTTP[^ ]* \\([0-9]*\\).*/\\1/p') $(echo "$answer" | sed -n 's/^${IDENTITY_HEADER}: //p')"
+		[ "$seen" != "$status $name" ] || return 0
 		# nginx was restarted a moment ago.
 		tries=$((tries + 1))
 		[ "$tries" -lt 20 ] || break
 		sleep 0.5
 	done
 	broken=1
-	echo "$url should be registry $name with status $status, but answered: $(echo "$answer" | grep -iE '^(HTTP/|${IDENTITY_HEADER}|curl)' | tr '\\n' ' ')" >&2
+	echo "$url should answer $status as registry $name, but: $(echo "$answer" | grep -E '^(HTTP/|${IDENTITY_HEADER}|curl)' | tr '\\n' ' ')" >&2
 }
 settle() {
 	mkdir -p ${records}/verified

@@ -74,7 +74,7 @@ function healthcheck({ kind }: Registry) {
 	// The private registry answers 401 without credentials: any HTTP answer is a living registry.
 	const test =
 		kind === "private"
-			? ["CMD-SHELL", `wget -T 5 -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`]
-			: ["CMD", "wget", "-q", "-T", "5", "-O", "/dev/null", url];
+			? ["CMD-SHELL", `wget -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`]
+			: ["CMD", "wget", "-q", "-O", "/dev/null", url];
 	return { test, interval: "5s", timeout: "10s", retries: 6 };
 }
