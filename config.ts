@@ -3,7 +3,9 @@ import { z } from "zod";
 
 const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");
 const port = z.int().min(1).max(65535);
-const image = z.string().regex(/^[\w.\-/:]+:[\w.-]+(@sha256:[0-9a-f]{64})?$/, 'is not an image with a tag, like "registry:2.8.3"');
+const image = z
+	.string()
+	.regex(/^[\w.\-/:]+:[\w.-]+(@sha256:[0-9a-f]{64})?$/, 'is not an image with a tag, like "registry:2.8.3"');
 const pem = (label: string) =>
 	z.string().refine((text) => text.includes(`-----BEGIN ${label}`), `is not a PEM text with a ${label.toLowerCase()}`);
 
@@ -39,9 +41,17 @@ const schema = z
 		registryHost: z.strictObject({
 			address,
 			port: port.default(22),
-			user: z.string().regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name").default("root"),
+			user: z
+				.string()
+				.regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name")
+				.default("root"),
 		}),
-		registryHostKey: z.string().regex(/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/, 'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name'),
+		registryHostKey: z
+			.string()
+			.regex(
+				/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/,
+				'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name',
+			),
 		sshPrivateKey: z.string().regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key"),
 		images: z.strictObject({ registry: image, nginx: image, ui: image }),
 		uiPort: port,
@@ -62,13 +72,17 @@ const schema = z
 			for (const [path, value] of uses) {
 				if (value === undefined) continue;
 				const first = seen.get(value);
-				if (first !== undefined) context.addIssue({ code: "custom", path, message: `${what} ${value} is already used by ${first}` });
+				if (first !== undefined)
+					context.addIssue({ code: "custom", path, message: `${what} ${value} is already used by ${first}` });
 				else seen.set(value, describe(path));
 			}
 		};
 		once("port", [
 			...config.caches.map(({ port }, i): [(string | number)[], number] => [["caches", i, "port"], port]),
-			...config.caches.map(({ metricsPort }, i): [(string | number)[], number | undefined] => [["caches", i, "metricsPort"], metricsPort]),
+			...config.caches.map(({ metricsPort }, i): [(string | number)[], number | undefined] => [
+				["caches", i, "metricsPort"],
+				metricsPort,
+			]),
 			[["privateRegistry", "port"], config.privateRegistry.port],
 			[["uiPort"], config.uiPort],
 			[["registryHost", "port"], config.registryHost.port],
@@ -81,19 +95,24 @@ const schema = z
 
 export type Config = z.infer<typeof schema>;
 
+/** What must be encrypted in the stack's file. */
+export const secretKeys = [
+	"sshPrivateKey",
+	"registryPassword",
+	"dockerhubPassword",
+	"tlsPrivateKey",
+] as const satisfies (keyof Config)[];
+
 /**
  * What only the operator has. Rendering reaches nothing and so can do without them: it puts
  * a mark in their place. Everything else needs them.
  */
 export const operatorKeys = [
+	...secretKeys,
 	"registryHostKey",
-	"sshPrivateKey",
 	"registryUser",
-	"registryPassword",
 	"dockerhubUsername",
-	"dockerhubPassword",
 	"tlsCertificate",
-	"tlsPrivateKey",
 ] as const satisfies (keyof Config)[];
 
 /** The stack's config can't be used; the message has a line for each key that is wrong. */
@@ -108,15 +127,21 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 	if (result.success) return result.data;
 	const problems = result.error.issues.flatMap((issue) => {
 		if (issue.code === "unrecognized_keys") {
-			return issue.keys.map((key) => `${describe([...issue.path, key])}: unknown key; take it out, or correct its spelling`);
+			return issue.keys.map(
+				(key) => `${describe([...issue.path, key])}: unknown key; take it out, or correct its spelling`,
+			);
 		}
 		const key = describe(issue.path);
 		const missing = issue.code === "invalid_type" && at(values, issue.path) === undefined;
 		if (!missing) return [`${key}: ${issue.message.replace(/^Invalid input: /, "")}`];
-		const secret = (operatorKeys as readonly string[]).includes(key) ? " --secret" : "";
-		return [`${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${issue.path.length > 1 ? "--path " : ""}${key}"`];
+		const secret = (secretKeys as readonly string[]).includes(key) ? " --secret" : "";
+		return [
+			`${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${issue.path.length > 1 ? "--path " : ""}${key}"`,
+		];
 	});
-	throw new ConfigError(`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`);
+	throw new ConfigError(
+		`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
+	);
 }
 
 /** The values as the engine hands them over, all text; what is not declared as text is read as JSON. */
@@ -135,7 +160,9 @@ export function fromText(values: Record<string, string>): Record<string, unknown
 }
 
 function describe(path: readonly PropertyKey[]): string {
-	return path.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`)).join("");
+	return path
+		.map((part, i) => (typeof part === "number" ? `[${part}]` : `${i === 0 ? "" : "."}${String(part)}`))
+		.join("");
 }
 
 function at(values: unknown, path: readonly PropertyKey[]): unknown {

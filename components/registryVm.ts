@@ -19,7 +19,6 @@ export interface RegistryVmArgs {
  * answers as the registry it should be.
  */
 export class RegistryVm extends pulumi.ComponentResource {
-
 	constructor(name: string, { connection, config }: RegistryVmArgs, options?: pulumi.ComponentResourceOptions) {
 		super("homelab:registry:RegistryVm", name, {}, options);
 		const managed = registryVmFiles(config);
@@ -31,7 +30,10 @@ export class RegistryVm extends pulumi.ComponentResource {
 				connection,
 				preconditions: [
 					{ run: "docker info", advice: "Docker does not run there; install Docker Engine and start it" },
-					{ run: "docker compose version", advice: "Docker has no compose plugin there; install docker-compose-plugin" },
+					{
+						run: "docker compose version",
+						advice: "Docker has no compose plugin there; install docker-compose-plugin",
+					},
 					{ run: "command -v curl", advice: "curl is not there, and the verification needs it; install it" },
 				],
 				checks: [
@@ -63,7 +65,11 @@ export class RegistryVm extends pulumi.ComponentResource {
 		const compose = files.revisions["compose"] as pulumi.Output<string>;
 		const nginx = files.revisions["nginx"] as pulumi.Output<string>;
 		const command = (suffix: string, args: Omit<remote.CommandArgs, "connection">, dependsOn: pulumi.Resource[]) =>
-			new remote.Command(`${name}-${suffix}`, { connection, ...args }, { parent: this, dependsOn });
+			new remote.Command(
+				`${name}-${suffix}`,
+				{ connection, addPreviousOutputInEnv: false, ...args },
+				{ parent: this, dependsOn },
+			);
 
 		const down = command("compose-down", { delete: composeDown }, [files]);
 		const up = command("compose-up", { create: composeUp, triggers: [compose] }, [down]);

@@ -1,10 +1,9 @@
 /** The Docker engine underneath: the machine's own where one answers, else one that the lab starts. */
 import { spawn } from "node:child_process";
-import { open } from "node:fs/promises";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { paths } from "./paths.ts";
-import { Step, StepError, until } from "./run.ts";
+import { type Step, StepError, until } from "./run.ts";
 
 const ownHost = `unix://${join(paths.run, "docker.sock")}`;
 const pidFile = join(paths.run, "docker.pid");
@@ -38,7 +37,9 @@ export async function startEngine(step: Step): Promise<Engine> {
 	const found = await findEngine(step);
 	if (found) return found;
 	if (!(await step.ask("sh", ["-c", "command -v dockerd"]))) {
-		throw new StepError("no Docker engine answers, and there is no dockerd to start one with; install Docker and start it");
+		throw new StepError(
+			"no Docker engine answers, and there is no dockerd to start one with; install Docker and start it",
+		);
 	}
 	await stopEngine();
 	await mkdir(paths.run, { recursive: true, mode: 0o711 });
@@ -59,7 +60,8 @@ export async function startEngine(step: Step): Promise<Engine> {
 	await log.close();
 	const started = engine(ownHost, true);
 	await until(`the Docker engine we started answers (log: ${join(paths.logs, "dockerd.log")})`, 60, async () => {
-		if (daemon.exitCode !== null) throw new StepError(`dockerd ended at once; its log is ${join(paths.logs, "dockerd.log")}`);
+		if (daemon.exitCode !== null)
+			throw new StepError(`dockerd ended at once; its log is ${join(paths.logs, "dockerd.log")}`);
 		return (await started.ask(step, ["info", "--format", "{{.ID}}"])) !== undefined;
 	});
 	return started;

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "./engine.ts";
 import { checkout } from "./paths.ts";
-import { Step, StepError } from "./run.ts";
+import { type Step, StepError } from "./run.ts";
 import { builtPath, tools } from "./tools.ts";
 
 const SUITE = "bookworm";
@@ -30,7 +30,8 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 		onBuild(`Debian ${SUITE}`);
 		await bootstrap(engine, step, base);
 	}
-	const build = (name: string, args: Record<string, string>, tool?: string) => buildImage(engine, step, name, args, onBuild, tool);
+	const build = (name: string, args: Record<string, string>, tool?: string) =>
+		buildImage(engine, step, name, args, onBuild, tool);
 	const machine = await build("machine", { BASE: base }, "compose");
 	const registry = await build("registry", { BASE: base }, "registry");
 	const nginx = await build("nginx", { BASE: base });
@@ -71,11 +72,21 @@ async function bootstrap(engine: Engine, step: Step, image: string): Promise<voi
 	if (await step.ask("sh", ["-c", "[ $(id -u) = 0 ] && command -v debootstrap"])) {
 		const root = await mkdtemp(join(tmpdir(), "homelab-lab-base-"));
 		try {
-			const mirror = (await step.run("apt-get", ["indextargets", "--format", "$(SITE)", "Codename: bookworm"])).split("\n")[0];
+			const mirror = (await step.run("apt-get", ["indextargets", "--format", "$(SITE)", "Codename: bookworm"])).split(
+				"\n",
+			)[0];
 			if (!mirror) throw new StepError("apt knows no mirror for Debian bookworm; run apt-get update");
-			await step.run("debootstrap", ["--variant=minbase", `--include=${PACKAGES.replaceAll(" ", ",")}`, SUITE, root, mirror]);
+			await step.run("debootstrap", [
+				"--variant=minbase",
+				`--include=${PACKAGES.replaceAll(" ", ",")}`,
+				SUITE,
+				root,
+				mirror,
+			]);
 			await step.run("sh", ["-c", `rm -rf ${root}/var/cache/apt/archives/*.deb ${root}/var/lib/apt/lists/*`]);
-			await step.run("sh", ["-c", `tar -C ${root} -c . | docker import - ${image}`], { env: { DOCKER_HOST: engine.host } });
+			await step.run("sh", ["-c", `tar -C ${root} -c . | docker import - ${image}`], {
+				env: { DOCKER_HOST: engine.host },
+			});
 		} finally {
 			await rm(root, { recursive: true, force: true });
 		}

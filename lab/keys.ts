@@ -77,11 +77,20 @@ async function certificates(step: Step): Promise<void> {
 	if (await exists(path("registry.pem"))) return;
 	const openssl = (args: string) => step.run("openssl", args.split(" "), { cwd: paths.keys });
 	const names = `subjectAltName=DNS:${privateRegistry.hostname},DNS:localhost,IP:127.0.0.1`;
-	await openssl("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=lab-ca -keyout ca.key -out ca.pem");
-	await openssl("req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=registry -keyout registry.key -out registry.csr");
+	await openssl(
+		"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=lab-ca -keyout ca.key -out ca.pem",
+	);
+	await openssl(
+		"req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=registry -keyout registry.key -out registry.csr",
+	);
 	await writeWhole(path("registry.ext"), `${names}\n`);
-	await openssl("x509 -req -in registry.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 800 -extfile registry.ext -out registry.crt");
-	await writeWhole(path("registry.pem"), `${await readFile(path("registry.crt"), "utf8")}${await readFile(path("ca.pem"), "utf8")}`);
+	await openssl(
+		"x509 -req -in registry.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 800 -extfile registry.ext -out registry.crt",
+	);
+	await writeWhole(
+		path("registry.pem"),
+		`${await readFile(path("registry.crt"), "utf8")}${await readFile(path("ca.pem"), "utf8")}`,
+	);
 }
 
 async function writeWhole(target: string, content: string): Promise<void> {

@@ -16,27 +16,38 @@ export const vmImages = { registry: "registry:2.8.3", nginx: "nginx:1.22.1", ui:
 
 export async function startNetwork(engine: Engine, step: Step): Promise<void> {
 	if (await engine.ask(step, ["network", "inspect", network.name])) return;
-	await engine.docker(step, [
-		["network", "create", "--label", LABEL, "--subnet", network.subnet],
-		["--gateway", network.gateway, network.name],
-	].flat());
+	await engine.docker(
+		step,
+		[
+			["network", "create", "--label", LABEL, "--subnet", network.subnet],
+			["--gateway", network.gateway, network.name],
+		].flat(),
+	);
 }
 
 export async function startDns(engine: Engine, step: Step, images: Images): Promise<void> {
 	const records = caches.map(({ upstream }) => `--address=/${new URL(upstream.url).hostname}/${upstream.address}`);
-	await ensureContainer(engine, step, dns.container, [
-		["--network", network.name, "--ip", dns.address, images.base],
-		["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
-		[`--local=/${dns.zone}/`, ...records],
-	].flat());
+	await ensureContainer(
+		engine,
+		step,
+		dns.container,
+		[
+			["--network", network.name, "--ip", dns.address, images.base],
+			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
+			[`--local=/${dns.zone}/`, ...records],
+		].flat(),
+	);
 }
 
 /** Starts the upstream registries; resolves with where each one is reached from here, by cache name. */
 export async function startUpstreams(engine: Engine, step: Step, images: Images): Promise<Record<string, string>> {
 	const entries = caches.map(async ({ name, upstream }) => {
-		await ensureContainer(engine, step, upstream.container, [
-			["--network", network.name, "--ip", upstream.address, "--publish", "127.0.0.1::5000", images.registry],
-		].flat());
+		await ensureContainer(
+			engine,
+			step,
+			upstream.container,
+			[["--network", network.name, "--ip", upstream.address, "--publish", "127.0.0.1::5000", images.registry]].flat(),
+		);
 		return [name, await engine.docker(step, ["port", upstream.container, "5000/tcp"])] as const;
 	});
 	return Object.fromEntries(await Promise.all(entries));
@@ -58,7 +69,16 @@ export async function startRegistryVm(engine: Engine, step: Step, images: Images
 			["--hostname", registryVm.hostname, "--network", network.name, "--ip", registryVm.address],
 			["--publish", `127.0.0.1:${registryVm.sshPort}:22`],
 			ports.flatMap((port) => ["--publish", `127.0.0.1:${published(port)}:${port}`]),
-			["--volume", `${registryVm.volume}:/var/lib/docker`, "--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"],
+			[
+				"--volume",
+				`${registryVm.volume}:/var/lib/docker`,
+				"--tmpfs",
+				"/run",
+				"--tmpfs",
+				"/run/lock",
+				"--tmpfs",
+				"/tmp",
+			],
 			await machineOptions(engine, step),
 			[images.machine],
 		].flat(),
@@ -70,7 +90,10 @@ export async function startRegistryVm(engine: Engine, step: Step, images: Images
 	);
 	const inVm = (...command: string[]) => engine.ask(step, ["exec", registryVm.container, ...command]);
 	await until("the registry VM has booted, with sshd and Docker running", 90, async () => {
-		return (await inVm("systemctl", "is-active", "ssh", "docker", "systemd-resolved")) !== undefined && (await inVm("docker", "info")) !== undefined;
+		return (
+			(await inVm("systemctl", "is-active", "ssh", "docker", "systemd-resolved")) !== undefined &&
+			(await inVm("docker", "info")) !== undefined
+		);
 	});
 }
 
@@ -80,7 +103,16 @@ export async function loadVmImages(engine: Engine, step: Step, images: Images): 
 	for (const [part, name] of Object.entries(vmImages)) {
 		const source = images[part as keyof typeof vmImages];
 		const id = await engine.docker(step, ["image", "inspect", "--format", "{{.Id}}", source]);
-		const there = await engine.ask(step, ["exec", registryVm.container, "docker", "image", "inspect", "--format", "{{.Id}}", name]);
+		const there = await engine.ask(step, [
+			"exec",
+			registryVm.container,
+			"docker",
+			"image",
+			"inspect",
+			"--format",
+			"{{.Id}}",
+			name,
+		]);
 		if (there === id) continue;
 		await engine.docker(step, ["tag", source, name]);
 		await step.run("sh", ["-c", `docker save ${name} | docker exec -i ${registryVm.container} docker load`], {
@@ -97,7 +129,16 @@ async function machineOptions(engine: Engine, step: Step): Promise<string[]> {
 	const cgroup = cgroup1 ? ["--cgroupns=host", "--volume", "/sys/fs/cgroup:/sys/fs/cgroup:rw"] : ["--cgroupns=private"];
 	if (await mayBePrivileged()) return ["--privileged", ...cgroup];
 	const capabilities = machineCapabilities.flatMap((name) => ["--cap-add", name]);
-	return ["--cap-drop", "ALL", ...capabilities, "--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", ...cgroup];
+	return [
+		"--cap-drop",
+		"ALL",
+		...capabilities,
+		"--security-opt",
+		"seccomp=unconfined",
+		"--security-opt",
+		"apparmor=unconfined",
+		...cgroup,
+	];
 }
 
 /** --privileged asks for every capability, and fails where this machine lacks one (CAP_SYS_RESOURCE is bit 24). */
@@ -122,9 +163,22 @@ const netplan = `network:
  * Makes sure that the container runs and was made from these arguments and files; one that was not
  * is made anew. It gets its name last, so that one that was only half made is never taken for it.
  */
-async function ensureContainer(engine: Engine, step: Step, name: string, args: string[], files: TarEntry[] = []): Promise<void> {
-	const made = createHash("sha256").update(JSON.stringify([args, files])).digest("hex");
-	const found = await engine.ask(step, ["inspect", "--format", `{{index .Config.Labels "${LABEL}"}} {{.State.Running}}`, name]);
+async function ensureContainer(
+	engine: Engine,
+	step: Step,
+	name: string,
+	args: string[],
+	files: TarEntry[] = [],
+): Promise<void> {
+	const made = createHash("sha256")
+		.update(JSON.stringify([args, files]))
+		.digest("hex");
+	const found = await engine.ask(step, [
+		"inspect",
+		"--format",
+		`{{index .Config.Labels "${LABEL}"}} {{.State.Running}}`,
+		name,
+	]);
 	if (found === `${made} true`) return;
 	if (found !== `${made} false`) {
 		const half = `${name}-half`;

@@ -116,14 +116,22 @@ async function up(): Promise<void> {
 				title: "pulumi up",
 				task: async (_, task) => {
 					const step = new Step("pulumi-up");
-					const output = await step.run("pulumi", ["up", "--yes", "--non-interactive", "--stack", STACK, "--suppress-progress"], {
-						cwd: checkout,
-						env,
-						onLine: (line) => {
-							if (line.trim()) task.output = line;
+					const output = await step.run(
+						"pulumi",
+						["up", "--yes", "--non-interactive", "--stack", STACK, "--suppress-progress"],
+						{
+							cwd: checkout,
+							env,
+							onLine: (line) => {
+								if (line.trim()) task.output = line;
+							},
 						},
-					});
-					const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)].at(-1)?.[1]?.trim().split(/\s*\n\s*/).join(", ");
+					);
+					const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)]
+						.at(-1)?.[1]
+						?.trim()
+						.split(/\s*\n\s*/)
+						.join(", ");
 					task.title += `: ${resources ?? "done"}`;
 				},
 			},
@@ -152,7 +160,12 @@ async function installPackages(step: Step): Promise<string> {
 		["ssh-keygen", "openssh-client"],
 		["openssl", "openssl"],
 		["shellcheck", "shellcheck"],
-		...(engineAnswers ? [] : ([["dockerd", "docker.io"], ["iptables", "iptables"]] as [string, string][])),
+		...(engineAnswers
+			? []
+			: ([
+					["dockerd", "docker.io"],
+					["iptables", "iptables"],
+				] as [string, string][])),
 		["debootstrap", "debootstrap"],
 	];
 	const missing: [string, string][] = [];
@@ -162,34 +175,65 @@ async function installPackages(step: Step): Promise<string> {
 	if (!debianRoot) {
 		const needed = missing.filter(([program]) => program !== "debootstrap");
 		if (needed.length === 0) return "all there";
-		throw new StepError(`this machine lacks ${needed.map(([program]) => program).join(", ")}; install ${needed.map(([, pkg]) => pkg).join(", ")}, or run make lab as root on Debian`);
+		throw new StepError(
+			`this machine lacks ${needed.map(([program]) => program).join(", ")}; install ${needed.map(([, pkg]) => pkg).join(", ")}, or run make lab as root on Debian`,
+		);
 	}
 	const packages = missing.map(([, pkg]) => pkg);
 	await step.run("apt-get", ["update", "-q"]);
-	await step.run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], { env: { DEBIAN_FRONTEND: "noninteractive" } });
+	await step.run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], {
+		env: { DEBIAN_FRONTEND: "noninteractive" },
+	});
 	return `installed ${packages.join(", ")}`;
 }
 
 async function status(): Promise<void> {
 	const step = new Step("status");
 	const engine = await findEngine(step);
-	const rows: [string, string, string][] = [["docker engine", engine ? (engine.ours ? "running (the lab's)" : "running (yours)") : "not running", engine?.host ?? ""]];
-	const state = async (container: string) => (await engine?.ask(step, ["inspect", "--format", "{{.State.Status}}", container])) ?? "absent";
+	const rows: [string, string, string][] = [
+		[
+			"docker engine",
+			engine ? (engine.ours ? "running (the lab's)" : "running (yours)") : "not running",
+			engine?.host ?? "",
+		],
+	];
+	const state = async (container: string) =>
+		(await engine?.ask(step, ["inspect", "--format", "{{.State.Status}}", container])) ?? "absent";
 	rows.push(["dns", await state(dns.container), `${dns.address} in network ${network.name}`]);
-	for (const { name, upstream } of caches) rows.push([`upstream ${name}`, await state(upstream.container), upstream.url]);
+	for (const { name, upstream } of caches)
+		rows.push([`upstream ${name}`, await state(upstream.container), upstream.url]);
 	rows.push(["registry VM", await state(registryVm.container), `ssh -F ${sshConfigPath} registry`]);
 	const answers = async (url: string) =>
 		fetch(url, { signal: AbortSignal.timeout(3000) }).then(
 			({ status }) => `answers ${status}`,
 			() => "silent",
 		);
-	for (const { name, port } of caches) rows.push([`cache ${name}`, await answers(`http://127.0.0.1:${published(port)}/v2/`), `http://127.0.0.1:${published(port)}`]);
+	for (const { name, port } of caches)
+		rows.push([
+			`cache ${name}`,
+			await answers(`http://127.0.0.1:${published(port)}/v2/`),
+			`http://127.0.0.1:${published(port)}`,
+		]);
 	const url = `https://localhost:${published(privateRegistry.port)}`;
-	const code = await step.ask("curl", ["-s", "-o", "/dev/null", "-w", "%{http_code}", "--cacert", join(paths.keys, "ca.pem"), `${url}/v2/`]);
+	const code = await step.ask("curl", [
+		"-s",
+		"-o",
+		"/dev/null",
+		"-w",
+		"%{http_code}",
+		"--cacert",
+		join(paths.keys, "ca.pem"),
+		`${url}/v2/`,
+	]);
 	rows.push(["private registry", code ? `answers ${code}` : "silent", url]);
-	rows.push(["registry UI", await answers(`http://127.0.0.1:${published(registryVm.uiPort)}/`), `http://127.0.0.1:${published(registryVm.uiPort)}`]);
+	rows.push([
+		"registry UI",
+		await answers(`http://127.0.0.1:${published(registryVm.uiPort)}/`),
+		`http://127.0.0.1:${published(registryVm.uiPort)}`,
+	]);
 	const widths = [0, 1].map((i) => Math.max(...rows.map((row) => (row[i] as string).length)));
-	for (const [part, how, where] of rows) console.log(`${part.padEnd(widths[0] as number)}  ${how.padEnd(widths[1] as number)}  ${where}`);
+	for (const [part, how, where] of rows)
+		console.log(`${part.padEnd(widths[0] as number)}  ${how.padEnd(widths[1] as number)}  ${where}`);
 }
 
 /** Removes the lab's containers and network, and stops the engine if it is the lab's own. */
@@ -203,7 +247,9 @@ async function takeDown(): Promise<void> {
 	const step = new Step("down");
 	const engine = await findEngine(step);
 	if (engine !== undefined) {
-		const containers = (await engine.docker(step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`])).split("\n").filter(Boolean);
+		const containers = (await engine.docker(step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]))
+			.split("\n")
+			.filter(Boolean);
 		if (containers.length > 0) await engine.docker(step, ["stop", "--time", "20", ...containers]);
 	}
 	await stopEngine();
@@ -251,7 +297,8 @@ async function lock(): Promise<AsyncDisposable> {
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
 			const pid = Number(await readFile(path, "utf8").catch(() => ""));
-			if (pid && isAlive(pid)) throw new StepError(`another make is at work on the lab (pid ${pid}); wait for it to end`);
+			if (pid && isAlive(pid))
+				throw new StepError(`another make is at work on the lab (pid ${pid}); wait for it to end`);
 			await rm(path, { force: true }); // Its owner was killed.
 		}
 	}

@@ -33,23 +33,41 @@ export async function installPlugins(step: Step): Promise<Plugin[]> {
 	);
 }
 
-async function choose(step: Step, name: string, version: string): Promise<{ source: Plugin["source"]; executable: string }> {
+async function choose(
+	step: Step,
+	name: string,
+	version: string,
+): Promise<{ source: Plugin["source"]; executable: string }> {
 	const binary = `pulumi-resource-${name}`;
 	const folder = process.env["LAB_PLUGINS"];
 	if (folder) {
 		const executable = join(folder, binary);
-		const there = await access(executable, constants.X_OK).then(() => true, () => false);
+		const there = await access(executable, constants.X_OK).then(
+			() => true,
+			() => false,
+		);
 		if (!there) {
 			const found = await readdir(folder).catch(() => []);
-			throw new StepError(`LAB_PLUGINS=${folder} has no executable ${binary} (it has: ${found.join(", ") || "nothing"})`);
+			throw new StepError(
+				`LAB_PLUGINS=${folder} has no executable ${binary} (it has: ${found.join(", ") || "nothing"})`,
+			);
 		}
 		return { source: "LAB_PLUGINS", executable };
 	}
-	const home = process.env["PULUMI_HOME"] && process.env["PULUMI_HOME"] !== paths.pulumiHome ? process.env["PULUMI_HOME"] : join(homedir(), ".pulumi");
+	const home =
+		process.env["PULUMI_HOME"] && process.env["PULUMI_HOME"] !== paths.pulumiHome
+			? process.env["PULUMI_HOME"]
+			: join(homedir(), ".pulumi");
 	const downloads = join(paths.tools, "plugins");
 	for (const candidate of [home, downloads]) {
 		const executable = join(candidate, "plugins", `resource-${name}-v${version}`, binary);
-		if (await access(executable, constants.X_OK).then(() => true, () => false)) return { source: "installed", executable };
+		if (
+			await access(executable, constants.X_OK).then(
+				() => true,
+				() => false,
+			)
+		)
+			return { source: "installed", executable };
 	}
 	if (await download(step, name, version, downloads)) {
 		return { source: "installed", executable: join(downloads, "plugins", `resource-${name}-v${version}`, binary) };
@@ -60,7 +78,10 @@ async function choose(step: Step, name: string, version: string): Promise<{ sour
 /** Asks Pulumi for it, at most once a day where that fails. */
 async function download(step: Step, name: string, version: string, home: string): Promise<boolean> {
 	const refused = join(home, `no-${name}-${version}`);
-	const age = await stat(refused).then(({ mtimeMs }) => Date.now() - mtimeMs, () => Number.POSITIVE_INFINITY);
+	const age = await stat(refused).then(
+		({ mtimeMs }) => Date.now() - mtimeMs,
+		() => Number.POSITIVE_INFINITY,
+	);
 	if (age < 24 * 3600 * 1000) return false;
 	await mkdir(home, { recursive: true });
 	const env = { PULUMI_HOME: home, PULUMI_SKIP_UPDATE_CHECK: "true" };

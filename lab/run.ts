@@ -42,9 +42,15 @@ export class Step {
 		} catch (error) {
 			if (!(error instanceof ExecaError)) throw error;
 			await appendFile(this.log, `${error.all ?? ""}\n${error.shortMessage}\n`);
-			const said = String(error.all ?? "").trim().split("\n").slice(-15).join("\n");
+			const said = String(error.all ?? "")
+				.trim()
+				.split("\n")
+				.slice(-15)
+				.join("\n");
 			const shown = command.length > 200 ? `${command.slice(0, 200)} ...` : command;
-			throw new StepError(`${this.name}: "${shown}" failed (${error.code ?? error.signal ?? `exit ${error.exitCode}`}); its log is ${this.log}\n${said}`);
+			throw new StepError(
+				`${this.name}: "${shown}" failed (${error.code ?? error.signal ?? `exit ${error.exitCode}`}); its log is ${this.log}\n${said}`,
+			);
 		}
 	}
 

@@ -2,8 +2,7 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parseDocument, stringify } from "yaml";
-import { parse } from "yaml";
+import { parse, parseDocument, stringify } from "yaml";
 import type { Engine } from "./engine.ts";
 import { caches, privateRegistry, published, registryVm } from "./estate.ts";
 import { type Keys, sshConfigPath } from "./keys.ts";
@@ -15,7 +14,9 @@ export const STACK = "lab";
 
 /** What a person's shell needs in order to work with the lab; `lab-env` prints it. */
 export function environment(engine: Engine, keys: Keys): Record<string, string> {
-	const PATH = (process.env["PATH"] ?? "").split(":").filter((folder) => folder !== paths.bin && !folder.endsWith("/node_modules/.bin"));
+	const PATH = (process.env["PATH"] ?? "")
+		.split(":")
+		.filter((folder) => folder !== paths.bin && !folder.endsWith("/node_modules/.bin"));
 	return {
 		LAB_REGISTRY: `localhost:${published(privateRegistry.port)}`,
 		LAB_REGISTRY_CA: keys.caPath,
@@ -40,7 +41,11 @@ export function pulumiEnvironment(): Record<string, string> {
 }
 
 /** Selects the stack, making it if need be, and writes Pulumi.lab.yaml; resolves with what was done. */
-export async function configureStack(step: Step, keys: Keys, env: Record<string, string>): Promise<"written" | "unchanged"> {
+export async function configureStack(
+	step: Step,
+	keys: Keys,
+	env: Record<string, string>,
+): Promise<"written" | "unchanged"> {
 	await mkdir(paths.state, { recursive: true });
 	const pulumi = (args: string[], input?: string) =>
 		step.run("pulumi", [...args, "--non-interactive"], { cwd: checkout, env, ...(input !== undefined && { input }) });
@@ -67,21 +72,32 @@ export async function configureStack(step: Step, keys: Keys, env: Record<string,
 	await pulumi(["stack", "select", "--create", STACK]);
 
 	// Secrets are encrypted anew each time, so the file says in a comment what it was made from.
-	const made = createHash("sha256").update(JSON.stringify([plain, secrets])).digest("hex");
+	const made = createHash("sha256")
+		.update(JSON.stringify([plain, secrets]))
+		.digest("hex");
 	const text = await readFile(file, "utf8").catch(() => "");
 	const intact = text.includes(`# made from ${made} `) && text.includes(`, is ${digestOf(text)}\n`);
 	if (intact) return "unchanged";
 
 	const { encryptionsalt } = (parse(text) ?? {}) as { encryptionsalt?: string };
-	const namespaced = Object.fromEntries(Object.entries(plain).map(([key, value]) => [`homelab-registry:${key}`, value]));
+	const namespaced = Object.fromEntries(
+		Object.entries(plain).map(([key, value]) => [`homelab-registry:${key}`, value]),
+	);
 	await writeFile(file, stringify({ ...(encryptionsalt && { encryptionsalt }), config: namespaced }));
-	for (const [key, value] of Object.entries(secrets)) await pulumi(["config", "set", "--stack", STACK, "--secret", key], value);
+	for (const [key, value] of Object.entries(secrets))
+		await pulumi(["config", "set", "--stack", STACK, "--secret", key], value);
 	const written = parseDocument(await readFile(file, "utf8")).toString();
-	await writeFile(file, `# The lab's stack, written by make lab; made from ${made} , is ${digestOf(written)}\n${written}`);
+	await writeFile(
+		file,
+		`# The lab's stack, written by make lab; made from ${made} , is ${digestOf(written)}\n${written}`,
+	);
 	return "written";
 }
 
 /** A digest of the file without its first comment. */
 function digestOf(text: string): string {
-	return createHash("sha256").update(text.replace(/^#.*\n/, "")).digest("hex").slice(0, 16);
+	return createHash("sha256")
+		.update(text.replace(/^#.*\n/, ""))
+		.digest("hex")
+		.slice(0, 16);
 }

@@ -1,6 +1,6 @@
 /** The programs the lab is made of, built from Go modules that are pinned in tools/<name>/go.sum. */
 import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, link as hardLink } from "node:fs/promises";
+import { link as hardLink, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { checkout, paths } from "./paths.ts";
 import { Step } from "./run.ts";
@@ -45,14 +45,19 @@ export const tools: Tool[] = [
 export async function builtPath(tool: Tool): Promise<string> {
 	const source = join(checkout, "lab", "tools", tool.name);
 	const hash = createHash("sha256").update(tool.ldflags ?? "");
-	for (const entry of (await readdir(source, { recursive: true, withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1))) {
+	for (const entry of (await readdir(source, { recursive: true, withFileTypes: true })).sort((a, b) =>
+		a.name < b.name ? -1 : 1,
+	)) {
 		if (entry.isFile()) hash.update(entry.name).update(await readFile(join(entry.parentPath, entry.name)));
 	}
 	return join(paths.tools, `${tool.name}-${hash.digest("hex").slice(0, 16)}`, tool.binary);
 }
 
 /** Makes the tool available in `paths.bin`; resolves with how it was come by. */
-export async function provide(tool: Tool, showProgress: (line: string) => void): Promise<"built" | "cached" | "this machine's"> {
+export async function provide(
+	tool: Tool,
+	showProgress: (line: string) => void,
+): Promise<"built" | "cached" | "this machine's"> {
 	const step = new Step(`tool-${tool.name}`);
 	await mkdir(paths.bin, { recursive: true });
 	const link = join(paths.bin, tool.binary);
@@ -75,7 +80,10 @@ async function usesOwn(tool: Tool, step: Step): Promise<boolean> {
 	// The language host belongs to a pulumi; the machine's own brings its own.
 	const asked = tool.name === "pulumi-language-nodejs" ? tools.find(({ name }) => name === "pulumi") : tool;
 	if (asked?.own === undefined) return false;
-	const PATH = (process.env["PATH"] ?? "").split(":").filter((folder) => folder !== paths.bin).join(":");
+	const PATH = (process.env["PATH"] ?? "")
+		.split(":")
+		.filter((folder) => folder !== paths.bin)
+		.join(":");
 	const file = await step.ask("sh", ["-c", `command -v ${asked.binary}`], { env: { PATH } });
 	if (!file) return false;
 	const answer = await step.ask(file, asked.own.args, { env: { PATH, PULUMI_SKIP_UPDATE_CHECK: "true" } });

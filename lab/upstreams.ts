@@ -7,7 +7,11 @@ import { caches } from "./estate.ts";
 import type { Step } from "./run.ts";
 
 /** `addresses`: by cache name, where its upstream is reached from here. Resolves with what was missing. */
-export async function fillUpstreams(step: Step, addresses: Record<string, string>, env: Record<string, string>): Promise<string[]> {
+export async function fillUpstreams(
+	step: Step,
+	addresses: Record<string, string>,
+	env: Record<string, string>,
+): Promise<string[]> {
 	const filled: string[] = [];
 	for (const { name, upstream } of caches) {
 		const image = `${addresses[name]}/${upstream.repository}:1`;

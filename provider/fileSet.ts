@@ -95,7 +95,12 @@ export const FileSet: ResourceType = {
 	async read(_id, state) {
 		const old = state as unknown as State;
 		const wantedPaths = Object.keys(old.files);
-		const result = await run(old.connection, ["read", old.name], wantedPaths.map((p) => `${p}\n`).join(""), `reading the files of ${old.connection.host}`);
+		const result = await run(
+			old.connection,
+			["read", old.name],
+			wantedPaths.map((p) => `${p}\n`).join(""),
+			`reading the files of ${old.connection.host}`,
+		);
 		const found = await unpack(result.stdout);
 		const records = `/var/lib/pulumi-host/${old.name}`;
 
@@ -163,11 +168,21 @@ async function apply(
 	const removed = Object.entries(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
 	const archive = await pack(wanted, removed, old.owed ?? []);
 	const revision = `${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}-${randomBytes(3).toString("hex")}`;
-	const result = await run(wanted.connection, ["apply", wanted.name, revision], archive, `host ${wanted.connection.host} was not changed`);
-	const lines = result.stdout.toString().split("\n").map((line) => line.split("\t"));
+	const result = await run(
+		wanted.connection,
+		["apply", wanted.name, revision],
+		archive,
+		`host ${wanted.connection.host} was not changed`,
+	);
+	const lines = result.stdout
+		.toString()
+		.split("\n")
+		.map((line) => line.split("\t"));
 	const changed = lines.filter(([kind]) => kind === "changed").map(([, filePath]) => filePath);
 	if (changed.length > 0) context.log("info", `replaced on ${wanted.connection.host}: ${changed.join(", ")}`);
-	const revisions = Object.fromEntries(lines.filter(([kind]) => kind === "revisions").map(([, name, value]) => [name, value]));
+	const revisions = Object.fromEntries(
+		lines.filter(([kind]) => kind === "revisions").map(([, name, value]) => [name, value]),
+	);
 	return { ...wanted, revisions, owed: [], interrupted: false };
 }
 
@@ -187,19 +202,35 @@ function quote(text: string): string {
 
 /** The tar that `fileset.sh apply` reads. */
 async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][], owed: string[]): Promise<Buffer> {
-	const list = (rows: string[][]) => rows.map((row) => `${row.join("\t")}\n`).join("");
-	const entries: [name: string, content: string][] = [];
-
-	const files = Object.entries(wanted.files);
-	const groups = (notify: string[]) => notify.join(" ") || "-"; // An empty field would be lost on the shell.
-	entries.push(["files/list", list(files.map(([p, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), p]))]);
-	files.forEach(([, { content }], i) => entries.push([`files/${i}`, content]));
-	entries.push(["preconditions/list", list(wanted.preconditions.map(({ advice }, i) => [`${i}`, advice]))]);
-	wanted.preconditions.forEach(({ run }, i) => entries.push([`preconditions/${i}`, run]));
-	entries.push(["checks/list", list(wanted.checks.map(({ name, files }, i) => [`${i}`, files.join(" "), name]))]);
-	wanted.checks.forEach(({ run }, i) => entries.push([`checks/${i}`, run]));
-	entries.push(["removals/list", list(removed.map(([p, { notify }]) => [groups(notify), p]))]);
-	entries.push(["owed", list(owed.map((name) => [name]))]);
+	const rows = (table: string[][]) => table.map((row) => `${row.join("\t")}\n`).join("");
+	const numbered = (folder: string, contents: string[]) => contents.map((content, i) => [`${folder}/${i}`, content]);
+	const groups = (notify: string[]) => notify.join(" ") || "-"; // The shell would lose an empty field.
+	const files = Object.entries(wanted.files).map(([at, f], i) => [
+		`${i}`,
+		f.mode.replace(/^0+(?=.)/, ""),
+		f.owner,
+		groups(f.notify),
+		at,
+	]);
+	const entries = [
+		["files/list", rows(files)],
+		...numbered(
+			"files",
+			Object.values(wanted.files).map(({ content }) => content),
+		),
+		["preconditions/list", rows(wanted.preconditions.map(({ advice }, i) => [`${i}`, advice]))],
+		...numbered(
+			"preconditions",
+			wanted.preconditions.map(({ run }) => run),
+		),
+		["checks/list", rows(wanted.checks.map(({ name, files }, i) => [`${i}`, files.join(" "), name]))],
+		...numbered(
+			"checks",
+			wanted.checks.map(({ run }) => run),
+		),
+		["removals/list", rows(removed.map(([at, { notify }]) => [groups(notify), at]))],
+		["owed", rows(owed.map((name) => [name]))],
+	] as [string, string][];
 	return tarball(entries.map(([name, content]) => ({ name, mode: 0o600, content })));
 }
 

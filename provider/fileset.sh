@@ -213,8 +213,9 @@ apply() {
 
 	while IFS= read -r path; do
 		if ! mv -fT "$(staging "$path")" "$path"; then
+			refused=$path
 			put_back
-			fail "$path can't be replaced; everything is as it was"
+			fail "$refused can't be replaced; everything is as it was"
 		fi
 		printf '%s\n' "$path" >>activated
 		sync "$(dirname "$path")"

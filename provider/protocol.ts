@@ -40,7 +40,11 @@ export interface ResourceType {
 	diff(state: Properties, inputs: Properties): Diff;
 	create(inputs: Properties, context: Context): Promise<{ id: string; state: Properties }>;
 	/** Returns what is really there, or undefined where the resource is gone. Without it, the state is believed. */
-	read?(id: string, state: Properties, context: Context): Promise<{ state: Properties; inputs: Properties } | undefined>;
+	read?(
+		id: string,
+		state: Properties,
+		context: Context,
+	): Promise<{ state: Properties; inputs: Properties } | undefined>;
 	update(id: string, state: Properties, inputs: Properties, context: Context): Promise<Properties>;
 	delete(id: string, state: Properties, context: Context): Promise<void>;
 }
@@ -60,7 +64,10 @@ export async function serve(plugin: Plugin): Promise<void> {
 	const unlimited = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 	const engine = new enginerpc.EngineClient(engineAddress, grpc.credentials.createInsecure(), unlimited);
 	const server = new grpc.Server(unlimited);
-	server.addService(providerrpc.ResourceProviderService, new Service(plugin, engine) as unknown as grpc.UntypedServiceImplementation);
+	server.addService(
+		providerrpc.ResourceProviderService,
+		new Service(plugin, engine) as unknown as grpc.UntypedServiceImplementation,
+	);
 	const port = await new Promise<number>((resolve, reject) =>
 		server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
 			error ? reject(error) : resolve(bound),
@@ -116,7 +123,9 @@ class Service {
 				const failures = Object.entries(typeOf(request.getUrn()).check(properties(request.getNews())));
 				return new proto.CheckResponse()
 					.setInputs(request.getNews())
-					.setFailuresList(failures.map(([property, reason]) => new proto.CheckFailure().setProperty(property).setReason(reason)));
+					.setFailuresList(
+						failures.map(([property, reason]) => new proto.CheckFailure().setProperty(property).setReason(reason)),
+					);
 			}),
 			diff: unary((request: InstanceType<typeof proto.DiffRequest>) => {
 				const diff = typeOf(request.getUrn()).diff(properties(request.getOlds()), properties(request.getNews()));
@@ -124,7 +133,10 @@ class Service {
 			}),
 			create: unary(async (request: InstanceType<typeof proto.CreateRequest>) => {
 				const urn = request.getUrn();
-				const { id, state } = await typeOf(urn).create(properties(request.getProperties()), context(urn, request.getPreview()));
+				const { id, state } = await typeOf(urn).create(
+					properties(request.getProperties()),
+					context(urn, request.getPreview()),
+				);
 				return new proto.CreateResponse().setId(id).setProperties(struct(state));
 			}),
 			read: unary(async (request: InstanceType<typeof proto.ReadRequest>) => {
@@ -166,7 +178,13 @@ function unary<Request, Response>(handle: (request: Request) => Response | Promi
 				(response) => callback(null, response),
 				(error: unknown) => {
 					const details = error instanceof Error ? error.message : String(error);
-					callback({ name: "Error", message: details, details, code: grpc.status.UNKNOWN, metadata: new grpc.Metadata() });
+					callback({
+						name: "Error",
+						message: details,
+						details,
+						code: grpc.status.UNKNOWN,
+						metadata: new grpc.Metadata(),
+					});
 				},
 			);
 	};
@@ -197,7 +215,11 @@ function diffResponse(diff: Diff): InstanceType<typeof proto.DiffResponse> {
 	const top = (path: string) => path.split(/[.[]/, 1)[0] as string;
 	response.setDiffsList([...new Set(Object.keys(diff).map(top))]);
 	response.setReplacesList([
-		...new Set(Object.keys(diff).filter((path) => diff[path]?.endsWith("-replace")).map(top)),
+		...new Set(
+			Object.keys(diff)
+				.filter((path) => diff[path]?.endsWith("-replace"))
+				.map(top),
+		),
 	]);
 	for (const [path, change] of Object.entries(diff)) {
 		response.getDetaileddiffMap().set(path, new proto.PropertyDiff().setKind(kinds[change]));

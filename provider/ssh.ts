@@ -32,7 +32,12 @@ const clients = new Map<string, Promise<ssh2.Client>>();
 export async function exec(connection: Connection, command: string, stdin: Buffer | string = ""): Promise<ExecResult> {
 	const client = await connect(connection);
 	return new Promise((resolve, reject) => {
-		const lost = () => reject(new Error(`the connection to ${at(connection)} was lost while a command was running; run the same update again`));
+		const lost = () =>
+			reject(
+				new Error(
+					`the connection to ${at(connection)} was lost while a command was running; run the same update again`,
+				),
+			);
 		client.once("close", lost);
 		client.exec(command, (error, channel) => {
 			if (error) return reject(new Error(`${at(connection)} did not start the command: ${error.message}`));
@@ -95,7 +100,11 @@ function open(connection: Connection): Promise<ssh2.Client> {
 				},
 			});
 		} catch (error) {
-			reject(new ConnectionError(`can't log in to ${at(connection)}: ${(error as Error).message}; is the private key in the stack's config whole?`));
+			reject(
+				new ConnectionError(
+					`can't log in to ${at(connection)}: ${(error as Error).message}; is the private key in the stack's config whole?`,
+				),
+			);
 		}
 	});
 }
@@ -112,7 +121,12 @@ export function parseHostKey(text: string): { key: Buffer; algorithms: ssh2.Serv
 	return { key: key.getPublicSSH(), algorithms: algorithms as ssh2.ServerHostKeyAlgorithm[] };
 }
 
-function explain(connection: Connection, error: Error & { level?: string; code?: string }, pinned: Buffer, offered?: Buffer): string {
+function explain(
+	connection: Connection,
+	error: Error & { level?: string; code?: string },
+	pinned: Buffer,
+	offered?: Buffer,
+): string {
 	if (offered !== undefined && !offered.equals(pinned)) {
 		return `${at(connection)} shows the host key ${fingerprint(offered)}, but ${fingerprint(pinned)} is pinned; nothing was sent to it. If the host was reinstalled, read its new key on its console and set it in the stack's config; if not, somebody else answers at this address`;
 	}

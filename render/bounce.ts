@@ -7,10 +7,20 @@ import { IDENTITY_HEADER } from "./registryConfig.ts";
 /** How long a container may take to become healthy, in seconds. */
 const HEALTHY_SECONDS = 180;
 
-/** Brings the compose project to what its file says; only what differs is recreated. */
+/** Brings the compose project to what its file says; only what differs is recreated, and that is printed. */
 export const composeUp = `set -eu
 cd /opt/registry
-docker compose up --detach --remove-orphans --quiet-pull --wait --wait-timeout ${HEALTHY_SECONDS}`;
+containers() {
+	docker compose ps --all --format '{{.Name}} {{.ID}}'
+}
+before=$(containers)
+docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout ${HEALTHY_SECONDS}
+containers | while read -r name id; do
+	case $before in
+	*"$name $id"*) ;;
+	*) echo "recreated $name" ;;
+	esac
+done`;
 
 /** Stops the compose project; the data stays. */
 export const composeDown = `set -eu
@@ -21,7 +31,7 @@ else
 fi`;
 
 /** A restart, not a reload: a file that was replaced by rename is still the old one in a running container. */
-export const nginxRestart = "docker restart registry-nginx";
+export const nginxRestart = "docker restart registry-nginx >/dev/null && echo restarted registry-nginx";
 
 /**
  * Asks every port on the VM who it is; fails with a line for each one that is silent or somebody else.

@@ -66,7 +66,8 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 	);
 	for (const key of operatorKeys) {
 		const value = values[key];
-		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value)) values[key] = marks[key];
+		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value))
+			values[key] = marks[key];
 	}
 	return values;
 }

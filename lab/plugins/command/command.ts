@@ -37,7 +37,16 @@ interface State extends Inputs {
 	stderr: string;
 }
 
-const KEYS = ["connection", "create", "update", "delete", "stdin", "triggers", "logging", "addPreviousOutputInEnv"] as const;
+const KEYS = [
+	"connection",
+	"create",
+	"update",
+	"delete",
+	"stdin",
+	"triggers",
+	"logging",
+	"addPreviousOutputInEnv",
+] as const;
 
 export const Command: ResourceType = {
 	check(inputs) {
@@ -45,7 +54,8 @@ export const Command: ResourceType = {
 		const failures: Record<string, string> = {};
 		if (connection === undefined) failures["connection"] = "is required";
 		for (const key of Object.keys(inputs)) {
-			if (!(KEYS as readonly string[]).includes(key)) failures[key] = "is not known to the lab's stand-in for the command plugin";
+			if (!(KEYS as readonly string[]).includes(key))
+				failures[key] = "is not known to the lab's stand-in for the command plugin";
 		}
 		if (typeof connection === "object" && "proxy" in connection) {
 			failures["connection.proxy"] = "is not known to the lab's stand-in for the command plugin";
@@ -67,7 +77,8 @@ export const Command: ResourceType = {
 		const wanted = inputs as unknown as Inputs;
 		const id = `${context.urn.split("::").at(-1)}${randomBytes(4).toString("hex")}`;
 		if (context.preview) return { id, state: { ...inputs, stdout: UNKNOWN, stderr: UNKNOWN } };
-		const outputs = wanted.create === undefined ? { stdout: "", stderr: "" } : await run(wanted, wanted.create, {}, context);
+		const outputs =
+			wanted.create === undefined ? { stdout: "", stderr: "" } : await run(wanted, wanted.create, {}, context);
 		return { id, state: { ...inputs, ...outputs } };
 	},
 
@@ -75,7 +86,10 @@ export const Command: ResourceType = {
 		const [old, wanted] = [state as unknown as State, inputs as unknown as Inputs];
 		if (context.preview) return { ...inputs, stdout: UNKNOWN, stderr: UNKNOWN };
 		const command = wanted.update ?? wanted.create;
-		const outputs = command === undefined ? { stdout: old.stdout, stderr: old.stderr } : await run(wanted, command, previous(old, wanted), context);
+		const outputs =
+			command === undefined
+				? { stdout: old.stdout, stderr: old.stderr }
+				: await run(wanted, command, previous(old, wanted), context);
 		return { ...inputs, ...outputs };
 	},
 
@@ -93,12 +107,18 @@ function previous(old: State, wanted: Inputs): Record<string, string> {
 	};
 }
 
-async function run(inputs: Inputs, command: string, env: Record<string, string>, context: Context): Promise<Pick<State, "stdout" | "stderr">> {
+async function run(
+	inputs: Inputs,
+	command: string,
+	env: Record<string, string>,
+	context: Context,
+): Promise<Pick<State, "stdout" | "stderr">> {
 	const logging = inputs.logging ?? "stdoutAndStderr";
 	const client = await dial(inputs.connection, context);
 	try {
 		return await new Promise((resolve, reject) => {
-			const lost = () => reject(new Error(`wait: remote command exited without exit status or exit signal: running "${command}"`));
+			const lost = () =>
+				reject(new Error(`wait: remote command exited without exit status or exit signal: running "${command}"`));
 			client.once("close", lost);
 			client.exec(command, { env }, (error, channel) => {
 				if (error) return reject(error);
@@ -118,13 +138,17 @@ async function run(inputs: Inputs, command: string, env: Record<string, string>,
 				listen(channel.stderr, "stderr");
 				let ended: string | undefined;
 				channel.on("exit", (code: number | null, signal?: string) => {
-					ended = code === null ? `Process exited with status 128 from signal ${signal}` : `Process exited with status ${code}`;
+					ended =
+						code === null
+							? `Process exited with status 128 from signal ${signal}`
+							: `Process exited with status ${code}`;
 				});
 				channel.on("error", () => {}); // A broken pipe: the command ended without reading its input.
 				channel.on("close", () => {
 					client.off("close", lost);
 					if (ended === undefined) return lost();
-					if (ended !== "Process exited with status 0") return reject(new Error(`${ended}: running ${JSON.stringify(command)}:\n${said.both}`));
+					if (ended !== "Process exited with status 0")
+						return reject(new Error(`${ended}: running ${JSON.stringify(command)}:\n${said.both}`));
 					resolve({ stdout: said.stdout.replace(/\n$/, ""), stderr: said.stderr.replace(/\n$/, "") });
 				});
 				channel.end(inputs.stdin ?? "");
@@ -142,7 +166,8 @@ async function dial(connection: Connection, context: Context): Promise<ssh2.Clie
 		try {
 			return await dialOnce(connection);
 		} catch (error) {
-			if (limit >= 0 && attempt > limit) throw new Error(`after ${attempt - 1} failed attempts: ${(error as Error).message}`);
+			if (limit >= 0 && attempt > limit)
+				throw new Error(`after ${attempt - 1} failed attempts: ${(error as Error).message}`);
 			context.log("info", `Dial ${attempt}/${limit < 0 ? "inf" : limit} failed: retrying`);
 			await new Promise((resolve) => setTimeout(resolve, delay));
 		}
@@ -159,7 +184,13 @@ function dialOnce(connection: Connection): Promise<ssh2.Client> {
 		let mismatch = false;
 		client.once("ready", () => resolve(client));
 		client.on("error", (error) => {
-			reject(new Error(mismatch ? "ssh: handshake failed: ssh: host key mismatch" : `dial tcp ${host}:${connection.port ?? 22}: ${error.message}`));
+			reject(
+				new Error(
+					mismatch
+						? "ssh: handshake failed: ssh: host key mismatch"
+						: `dial tcp ${host}:${connection.port ?? 22}: ${error.message}`,
+				),
+			);
 		});
 		client.connect({
 			host,
