@@ -1,6 +1,6 @@
 /** The Docker engine underneath: the machine's own where one answers, else one that the lab starts. */
 import { spawn } from "node:child_process";
-import { mkdir, open, readFile, rm } from "node:fs/promises";
+import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { paths } from "./paths.ts";
 import { type Step, StepError, until } from "./run.ts";
@@ -41,7 +41,8 @@ export async function startEngine(step: Step): Promise<Engine> {
 			"no Docker engine answers, and there is no dockerd to start one with; install Docker and start it",
 		);
 	}
-	await stopEngine();
+	// A pid file of an earlier life; what else that life left in /run, dockerd takes over by itself.
+	await rm(pidFile, { force: true });
 	await mkdir(paths.run, { recursive: true, mode: 0o711 });
 	await mkdir(paths.engine, { recursive: true });
 	await mkdir(paths.logs, { recursive: true });
@@ -67,7 +68,15 @@ export async function startEngine(step: Step): Promise<Engine> {
 	return started;
 }
 
-/** Stops the lab's own engine, and clears away what an earlier life of it left. */
+/** True where the lab's own engine runs, or died and left its containers behind. */
+export async function hasOwnEngine(): Promise<boolean> {
+	return stat(paths.run).then(
+		() => true,
+		() => false,
+	);
+}
+
+/** Stops the lab's own engine. */
 export async function stopEngine(): Promise<void> {
 	const pid = await ourPid();
 	if (pid !== undefined) {

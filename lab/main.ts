@@ -3,7 +3,7 @@ import { appendFile, mkdir, open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Command } from "commander";
 import { Listr, PRESET_TIMER } from "listr2";
-import { type Engine, findEngine, startEngine, stopEngine } from "./engine.ts";
+import { type Engine, findEngine, hasOwnEngine, startEngine, stopEngine } from "./engine.ts";
 import { caches, dns, network, privateRegistry, published, registryVm } from "./estate.ts";
 import { buildImages, type Images } from "./images.ts";
 import { type Keys, makeKeys, readKeys, sshConfigPath } from "./keys.ts";
@@ -243,9 +243,14 @@ async function down(): Promise<void> {
 	console.log("the lab is down; make lab brings it back as it was built");
 }
 
+/** The engine to take down: the lab's own is started once more where it died and left containers. */
+async function engineToStop(step: Step): Promise<Engine | undefined> {
+	return (await hasOwnEngine()) ? startEngine(step) : findEngine(step);
+}
+
 async function takeDown(): Promise<void> {
 	const step = new Step("down");
-	const engine = await findEngine(step);
+	const engine = await engineToStop(step);
 	if (engine !== undefined) {
 		const containers = (await engine.docker(step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]))
 			.split("\n")
@@ -259,7 +264,7 @@ async function clean(): Promise<void> {
 	{
 		await using _lock = await lock();
 		const step = new Step("clean");
-		const engine = await findEngine(step);
+		const engine = await engineToStop(step);
 		if (engine !== undefined) {
 			const list = async (args: string[]) => (await engine.docker(step, args)).split("\n").filter(Boolean);
 			const containers = await list(["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);

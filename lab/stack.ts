@@ -76,7 +76,7 @@ export async function configureStack(
 		.update(JSON.stringify([plain, secrets]))
 		.digest("hex");
 	const text = await readFile(file, "utf8").catch(() => "");
-	const intact = text.includes(`# made from ${made} `) && text.includes(`, is ${digestOf(text)}\n`);
+	const intact = text.includes(`; made from ${made} `) && text.includes(`, is ${digestOf(text)}\n`);
 	if (intact) return "unchanged";
 
 	const { encryptionsalt } = (parse(text) ?? {}) as { encryptionsalt?: string };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tarball } from "../provider/tarball.ts";
 import { caches } from "./estate.ts";
-import type { Step } from "./run.ts";
+import { type Step, until } from "./run.ts";
 
 /** `addresses`: by cache name, where its upstream is reached from here. Resolves with what was missing. */
 export async function fillUpstreams(
@@ -15,6 +15,12 @@ export async function fillUpstreams(
 	const filled: string[] = [];
 	for (const { name, upstream } of caches) {
 		const image = `${addresses[name]}/${upstream.repository}:1`;
+		await until(`the upstream registry of ${name} answers`, 30, () =>
+			fetch(`http://${addresses[name]}/v2/`).then(
+				({ ok }) => ok,
+				() => false,
+			),
+		);
 		if (await step.ask("crane", ["digest", image], { env })) continue;
 		const folder = await mkdtemp(join(tmpdir(), "homelab-lab-"));
 		try {
