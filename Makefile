@@ -21,9 +21,9 @@ lab-clean: ## stop the lab and remove all of it
 
 check: ## formatter, linter, types, shell scripts
 	@$(with) npm run --silent lint
-	@shellcheck $$(git ls-files '*.sh' provider/bin lab/plugins | grep -v '\.ts$$')
+	@shellcheck $$(git ls-files '*.sh' .ci/run provider/bin 'lab/plugins/*/pulumi-resource-*')
 
-test: check lab ## everything: checks, unit tests, and the tests against the lab
+test: lab check ## everything: checks, unit tests, and the tests against the lab
 	@$(with) npx vitest run
 
 .PHONY: help lab lab-status lab-env lab-down lab-clean check test
