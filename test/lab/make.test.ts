@@ -1,0 +1,140 @@
+/** The commands of the lab, as a person uses them. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { paths } from "../../lab/paths.ts";
+import { checkout, env, onVm, run } from "./lab.ts";
+
+const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
+const lab = (...args: string[]) =>
+	spawn(process.execPath, ["lab/main.ts", ...args], { cwd: checkout, stdio: ["ignore", "pipe", "pipe"] });
+
+/** Waits until the child has printed `text`. */
+async function printed(child: ReturnType<typeof lab>, text: string): Promise<void> {
+	let seen = "";
+	for await (const chunk of child.stdout) {
+		seen += chunk;
+		if (seen.includes(text)) return;
+	}
+	throw new Error(`ended without printing "${text}":\n${seen}`);
+}
+
+describe("make lab", () => {
+	it("takes under a minute when there is nothing to do, and builds nothing", async () => {
+		const started = Date.now();
+		const { exitCode, output } = await make("lab");
+		expect(output).toContain("The lab is up");
+		expect(output).not.toMatch(/: built/);
+		expect(exitCode).toBe(0);
+		expect(Date.now() - started).toBeLessThan(60_000);
+	});
+
+	it.each(["SIGKILL", "SIGINT"] as const)("goes on after %s", async (signal) => {
+		const child = lab("up");
+		await printed(child, "Registry VM");
+		child.kill(signal);
+		const [code, by] = await once(child, "exit");
+		expect(by ?? code).toBe(signal === "SIGKILL" ? "SIGKILL" : 130);
+		expect((await make("lab")).output).toContain("The lab is up");
+	});
+
+	it("refuses to run twice at a time, and says who is at work", async () => {
+		const child = lab("up");
+		await printed(child, "Tools");
+		const { exitCode, output } = await make("lab");
+		expect(output).toContain(`another make is at work on the lab (pid ${child.pid})`);
+		expect(exitCode).not.toBe(0);
+		const [code] = await once(child, "exit");
+		expect(code).toBe(0);
+	});
+
+	it("makes a container anew that was killed or taken away", async () => {
+		const docker = (...args: string[]) => run("docker", ["--host", env("LAB_DOCKER_HOST"), ...args]);
+		await docker("kill", "homelab-lab-upstream-quay");
+		await docker("rm", "--force", "homelab-lab-dns");
+		expect((await make("lab")).exitCode).toBe(0);
+		const { stdout } = await docker("ps", "--format", "{{.Names}}");
+		expect(stdout.split("\n")).toEqual(expect.arrayContaining(["homelab-lab-dns", "homelab-lab-upstream-quay"]));
+	});
+
+	it("names the step, the command and the log when something fails", async () => {
+		const { exitCode, output } = await run("make", ["-s", "lab"], {
+			cwd: checkout,
+			env: { LAB_PLUGINS: "/nonexistent" },
+		});
+		expect(output).toContain("LAB_PLUGINS=/nonexistent has no executable pulumi-resource-command");
+		expect(exitCode).not.toBe(0);
+	});
+});
+
+describe("make lab-status", () => {
+	it("has a line for each part, with its state and where it is", async () => {
+		const { stdout } = await make("lab-status");
+		expect(stdout).toMatch(/^registry VM +running +ssh -F /m);
+		expect(stdout).toMatch(/^cache quay +answers 200 +http:\/\/127\.0\.0\.1:25020$/m);
+		expect(stdout).toMatch(/^private registry +answers 401 /m);
+		expect(stdout).not.toMatch(/silent|absent/);
+	});
+
+	it("does not call running what is not", async () => {
+		await onVm("docker stop registry-quay");
+		const { stdout } = await make("lab-status");
+		await onVm("docker start registry-quay");
+		expect(stdout).toMatch(/^cache quay +answers 502/m);
+	});
+});
+
+describe("make lab-env", () => {
+	it("prints nothing but exports that a shell takes", async () => {
+		const { stdout } = await make("lab-env");
+		const names = stdout.split("\n").map((line) => /^export (\w+)='/.exec(line)?.[1]);
+		expect(names).toEqual([
+			...["LAB_REGISTRY", "LAB_REGISTRY_CA", "LAB_REGISTRY_USER", "LAB_REGISTRY_PASSWORD", "LAB_SSH_CONFIG"],
+			...["LAB_DOCKER_HOST", "PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"],
+			...["PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PATH"],
+		]);
+		const script =
+			'eval "$(make -s lab-env)"; ssh -F "$LAB_SSH_CONFIG" registry hostname; pulumi stack ls --json; crane version; regctl version';
+		const { exitCode, output } = await run("bash", ["-c", script], {
+			cwd: checkout,
+			extendEnv: false,
+			env: { PATH: "/usr/local/go/bin:/usr/bin:/bin", HOME: process.env["HOME"] },
+		});
+		expect(output).toContain("docker-registry");
+		expect(output).toContain('"name": "lab"');
+		expect(exitCode).toBe(0);
+	});
+});
+
+describe("Pulumi.lab.yaml", () => {
+	it("is written anew when somebody changed it, and has no secret in clear text", async () => {
+		const file = join(checkout, "Pulumi.lab.yaml");
+		await writeFile(file, (await readFile(file, "utf8")).replace("uiPort: 8080", "uiPort: 8081"));
+		await make("lab");
+		const text = await readFile(file, "utf8");
+		expect(text).toContain("uiPort: 8080");
+		expect(text).not.toContain(env("LAB_REGISTRY_PASSWORD"));
+		expect(text).not.toContain("PRIVATE KEY");
+		expect(await readFile(join(paths.keys, "login"), "utf8")).toContain("PRIVATE KEY");
+	});
+});
+
+describe("a Docker engine that died", () => {
+	it("is stopped by lab-down, and brought back by make lab, whatever it left", async () => {
+		const pid = (await readFile(join(paths.run, "docker.pid"), "utf8").catch(() => "")).trim();
+		if (pid === "") return; // The engine is this machine's own, and not ours to kill.
+		process.kill(Number(pid), "SIGKILL");
+		expect((await make("lab")).output).toContain("The lab is up");
+
+		const again = (await readFile(join(paths.run, "docker.pid"), "utf8")).trim();
+		process.kill(Number(again), "SIGKILL");
+		expect((await make("lab-down")).output).toContain("the lab is down");
+		const { stdout } = await run("pgrep", ["--full", "--list-full", paths.run]);
+		expect(stdout).toBe("");
+		expect((await make("lab-status")).output).toMatch(/^registry VM +absent/m);
+
+		expect((await make("lab")).output).toContain("The lab is up");
+	});
+});
