@@ -41,8 +41,7 @@ export async function startEngine(step: Step): Promise<Engine> {
 			"no Docker engine answers, and there is no dockerd to start one with; install Docker and start it",
 		);
 	}
-	// A pid file of an earlier life; what else that life left in /run, dockerd takes over by itself.
-	await rm(pidFile, { force: true });
+	await forgetEarlierLife();
 	await mkdir(paths.run, { recursive: true, mode: 0o711 });
 	await mkdir(paths.engine, { recursive: true });
 	await mkdir(paths.logs, { recursive: true });
@@ -84,6 +83,22 @@ export async function stopEngine(): Promise<void> {
 		await until("the lab's Docker engine has ended", 60, async () => (await ourPid()) === undefined);
 	}
 	await rm(paths.run, { recursive: true, force: true });
+}
+
+/**
+ * Pid files of an engine that was killed: dockerd believes them where the number is a zombie's or somebody
+ * else's. What else that life left in /run, dockerd takes over by itself.
+ */
+async function forgetEarlierLife(): Promise<void> {
+	await rm(pidFile, { force: true });
+	const containerd = join(paths.run, "exec", "containerd");
+	const pid = await readFile(join(containerd, "containerd.pid"), "utf8").catch(() => "");
+	if (pid === "") return;
+	await until(`containerd (pid ${pid}) has followed the engine that was killed`, 20, async () => {
+		const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
+		return !commandLine.includes(containerd);
+	});
+	await rm(join(containerd, "containerd.pid"));
 }
 
 /** The pid of the lab's dockerd; a pid file that outlived it, or whose number now is somebody else's, does not count. */

@@ -11,14 +11,16 @@ const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: ch
 const lab = (...args: string[]) =>
 	spawn(process.execPath, ["lab/main.ts", ...args], { cwd: checkout, stdio: ["ignore", "pipe", "pipe"] });
 
-/** Waits until the child has printed `text`. */
-async function printed(child: ReturnType<typeof lab>, text: string): Promise<void> {
+/** Waits until the child has printed `text`, and goes on reading, so that the child can go on printing. */
+function printed(child: ReturnType<typeof lab>, text: string): Promise<void> {
 	let seen = "";
-	for await (const chunk of child.stdout) {
-		seen += chunk;
-		if (seen.includes(text)) return;
-	}
-	throw new Error(`ended without printing "${text}":\n${seen}`);
+	return new Promise((resolve, reject) => {
+		child.stdout.on("data", (chunk) => {
+			seen += chunk;
+			if (seen.includes(text)) resolve();
+		});
+		child.once("exit", () => reject(new Error(`ended without printing "${text}":\n${seen}`)));
+	});
 }
 
 describe("make lab", () => {
@@ -82,7 +84,7 @@ describe("make lab-status", () => {
 		await onVm("docker stop registry-quay");
 		const { stdout } = await make("lab-status");
 		await onVm("docker start registry-quay");
-		expect(stdout).toMatch(/^cache quay +answers 502/m);
+		expect(stdout).toMatch(/^cache quay +(silent|answers 50\d)/m);
 	});
 });
 
@@ -111,10 +113,10 @@ describe("make lab-env", () => {
 describe("Pulumi.lab.yaml", () => {
 	it("is written anew when somebody changed it, and has no secret in clear text", async () => {
 		const file = join(checkout, "Pulumi.lab.yaml");
-		await writeFile(file, (await readFile(file, "utf8")).replace("uiPort: 8080", "uiPort: 8081"));
+		await writeFile(file, (await readFile(file, "utf8")).replace(/uiPort: "?8080/, 'uiPort: "8081'));
 		await make("lab");
 		const text = await readFile(file, "utf8");
-		expect(text).toContain("uiPort: 8080");
+		expect(text).toMatch(/uiPort: "?8080/);
 		expect(text).not.toContain(env("LAB_REGISTRY_PASSWORD"));
 		expect(text).not.toContain("PRIVATE KEY");
 		expect(await readFile(join(paths.keys, "login"), "utf8")).toContain("PRIVATE KEY");
