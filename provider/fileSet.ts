@@ -1,12 +1,11 @@
 /** `host:index:FileSet`: the managed files of one host, read, compared and replaced as one. */
-import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import tar from "tar-stream";
 import { z } from "zod";
 import { type Context, type Diff, type Properties, type ResourceType, UNKNOWN } from "./protocol.ts";
 import { type Connection, exec, parseHostKey } from "./ssh.ts";
-import { tarball } from "./tarball.ts";
+import { type TarEntry, tarball } from "./tarball.ts";
 
 const path = z.string().regex(/^(\/[A-Za-z0-9@_][A-Za-z0-9@._-]*)+$/, "is not an absolute path of plain characters");
 const group = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a group name");
@@ -29,6 +28,10 @@ const fileSet = z.strictObject({
 	}),
 	preconditions: z.array(z.strictObject({ run: z.string().min(1), advice: z.string().min(1) })),
 	checks: z.array(z.strictObject({ name: z.string().min(1), run: z.string().min(1), files: z.array(path).min(1) })),
+	conditions: z.record(
+		z.string().min(1),
+		z.strictObject({ run: z.string().min(1), state: z.string(), notify: z.array(group).min(1) }),
+	),
 	files: z.record(path, file),
 });
 
@@ -81,6 +84,17 @@ export const FileSet: ResourceType = {
 				}
 			}
 		}
+		for (const name of new Set([...Object.keys(old.conditions), ...Object.keys(wanted.conditions)])) {
+			const [was, will] = [old.conditions[name], wanted.conditions[name]];
+			const at = `conditions[${JSON.stringify(name)}]`;
+			if (was === undefined) diff[at] = "add";
+			else if (will === undefined) diff[at] = "delete";
+			else {
+				for (const key of ["state", "run", "notify"] as const) {
+					if (!isDeepStrictEqual(was[key], will[key])) diff[`${at}.${key}`] = "update";
+				}
+			}
+		}
 		if (old.owed.length > 0) diff["owed"] = "delete";
 		if (old.interrupted) diff["interrupted"] = "delete";
 		return diff;
@@ -89,20 +103,25 @@ export const FileSet: ResourceType = {
 	async create(inputs, context) {
 		const wanted = inputs as unknown as Inputs;
 		const groups = groupsOf(Object.values(wanted.files));
-		return { id: wanted.name, state: await apply(wanted, { files: {}, revisions: {} }, groups, context) };
+		return { id: wanted.name, state: await apply(wanted, { files: {}, revisions: {} }, groups, [], context) };
 	},
 
 	async read(_id, state) {
 		const old = state as unknown as State;
 		const wantedPaths = Object.keys(old.files);
-		const result = await run(
-			old.connection,
-			["read", old.name],
-			wantedPaths.map((p) => `${p}\n`).join(""),
-			`reading the files of ${old.connection.host}`,
-		);
+		const conditions = Object.entries(old.conditions);
+		const question = await tarball([
+			entry("paths", rows(wantedPaths.map((p) => [p]))),
+			...scripts(
+				"conditions",
+				conditions.map(([name, { run }]) => [run, name]),
+			),
+		]);
+		const result = await run(old.connection, ["read", old.name], question, `reading ${old.connection.host}`);
 		const found = await unpack(result.stdout);
 		const records = `/var/lib/pulumi-host/${old.name}`;
+		const observed = (i: number) =>
+			[...found].find(([name]) => /^\/run\/[^/]+\/observed\/\d+$/.test(name) && name.endsWith(`/${i}`))?.[1];
 
 		const files: Inputs["files"] = {};
 		for (const filePath of wantedPaths) {
@@ -121,6 +140,9 @@ export const FileSet: ResourceType = {
 		const live: State = {
 			...old,
 			files,
+			conditions: Object.fromEntries(
+				conditions.map(([name, condition], i) => [name, { ...condition, state: observed(i)?.content ?? "" }]),
+			),
 			revisions,
 			owed: Object.keys(revisions).filter((name) => revisions[name] !== verified[name]),
 			interrupted: found.has(`${records}/journal`),
@@ -131,7 +153,9 @@ export const FileSet: ResourceType = {
 
 	async update(_id, state, inputs, context) {
 		const old = state as unknown as State;
-		return await apply(inputs as unknown as Inputs, old, changedGroups(old, inputs as unknown as Inputs), context);
+		const wanted = inputs as unknown as Inputs;
+		const owed = [...new Set([...old.owed, ...violated(old, wanted)])];
+		return await apply(wanted, old, [...new Set([...changedGroups(old, wanted), ...owed])], owed, context);
 	},
 
 	async delete(_id, state) {
@@ -152,13 +176,22 @@ function changedGroups(old: State, wanted: Inputs): string[] {
 		const same = was?.content === will?.content && was?.mode === will?.mode && was?.owner === will?.owner;
 		return same ? [] : [will ?? was].filter((f) => f !== undefined);
 	});
-	return [...new Set([...groupsOf(changed), ...old.owed])].sort();
+	return groupsOf(changed);
+}
+
+/** The groups that have to act because something on the host is not in its declared state. */
+function violated(old: State, wanted: Inputs): string[] {
+	return Object.entries(wanted.conditions).flatMap(([name, { state, notify }]) => {
+		const was = old.conditions[name];
+		return was === undefined || was.state === state ? [] : notify;
+	});
 }
 
 async function apply(
 	wanted: Inputs,
-	old: Pick<State, "files" | "revisions"> & { owed?: string[] },
+	old: Pick<State, "files" | "revisions">,
 	groups: string[],
+	owed: string[],
 	context: Context,
 ): Promise<Properties> {
 	if (context.preview) {
@@ -166,11 +199,10 @@ async function apply(
 		return { ...wanted, revisions: { ...old.revisions, ...pending }, owed: [], interrupted: false };
 	}
 	const removed = Object.entries(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
-	const archive = await pack(wanted, removed, old.owed ?? []);
-	const revision = `${new Date().toISOString().replace(/[-:]|\.\d+/g, "")}-${randomBytes(3).toString("hex")}`;
+	const archive = await pack(wanted, removed, owed);
 	const result = await run(
 		wanted.connection,
-		["apply", wanted.name, revision],
+		["apply", wanted.name],
 		archive,
 		`host ${wanted.connection.host} was not changed`,
 	);
@@ -202,36 +234,42 @@ function quote(text: string): string {
 
 /** The tar that `fileset.sh apply` reads. */
 async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][], owed: string[]): Promise<Buffer> {
-	const rows = (table: string[][]) => table.map((row) => `${row.join("\t")}\n`).join("");
-	const numbered = (folder: string, contents: string[]) => contents.map((content, i) => [`${folder}/${i}`, content]);
 	const groups = (notify: string[]) => notify.join(" ") || "-"; // The shell would lose an empty field.
-	const files = Object.entries(wanted.files).map(([at, f], i) => [
-		`${i}`,
-		f.mode.replace(/^0+(?=.)/, ""),
-		f.owner,
-		groups(f.notify),
-		at,
-	]);
-	const entries = [
-		["files/list", rows(files)],
-		...numbered(
-			"files",
-			Object.values(wanted.files).map(({ content }) => content),
+	const files = Object.entries(wanted.files);
+	return tarball([
+		entry("fileset.sh", script),
+		entry(
+			"files/list",
+			rows(files.map(([at, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), at])),
 		),
-		["preconditions/list", rows(wanted.preconditions.map(({ advice }, i) => [`${i}`, advice]))],
-		...numbered(
+		...files.map(([, { content }], i) => entry(`files/${i}`, content)),
+		...scripts(
 			"preconditions",
-			wanted.preconditions.map(({ run }) => run),
+			wanted.preconditions.map(({ run, advice }) => [run, advice]),
 		),
-		["checks/list", rows(wanted.checks.map(({ name, files }, i) => [`${i}`, files.join(" "), name]))],
-		...numbered(
+		...scripts(
 			"checks",
-			wanted.checks.map(({ run }) => run),
+			wanted.checks.map(({ run, files, name }) => [run, files.join(" "), name]),
 		),
-		["removals/list", rows(removed.map(([at, { notify }]) => [groups(notify), at]))],
-		["owed", rows(owed.map((name) => [name]))],
-	] as [string, string][];
-	return tarball(entries.map(([name, content]) => ({ name, mode: 0o600, content })));
+		entry("removals/list", rows(removed.map(([at, { notify }]) => [groups(notify), at]))),
+		entry("owed", rows(owed.map((name) => [name]))),
+	]);
+}
+
+function entry(name: string, content: string): TarEntry {
+	return { name, mode: 0o600, content };
+}
+
+function rows(table: string[][]): string {
+	return table.map((row) => `${row.join("\t")}\n`).join("");
+}
+
+/** Numbered scripts in a folder, and the list of what belongs to each. */
+function scripts(folder: string, all: [run: string, ...fields: string[]][]): TarEntry[] {
+	return [
+		entry(`${folder}/list`, rows(all.map(([, ...fields], i) => [`${i}`, ...fields]))),
+		...all.map(([run], i) => entry(`${folder}/${i}`, run)),
+	];
 }
 
 interface LiveFile {

@@ -1,13 +1,18 @@
 # The far side of host:FileSet: needs only sh, coreutils and tar.
 #
-#   read NAME              stdin: paths, one a line. stdout: a tar of those that exist and of our own records.
-#   apply NAME REVISION    stdin: a tar with files, preconditions, checks, removals (see fileSet.ts).
-#   delete NAME            stdin: paths, one a line.
+#   read NAME                      stdin: a tar with paths and conditions. stdout: a tar of the files that
+#                                  exist, of our own records, and of what the conditions' scripts print.
+#   apply NAME                     stdin: a tar with files, preconditions, checks, removals (see fileSet.ts).
+#   undo NAME [SINCE]              puts back the files as they were before generation SINCE; without it, as
+#                                  they were when they were last verified. Prints the paths.
+#   generations NAME               lists the generations that undo can go back before, newest first.
+#   delete NAME                    stdin: paths, one a line.
 #
-# Records in /var/lib/pulumi-host/NAME, all small files:
-#   revisions/GROUP   the revision at which a file of the group last changed
-#   verified/GROUP    the revision that was last bounced and verified; a bounce is owed while it differs
-#   journal           the staged files of an apply that is under way, or was cut off
+# Records in /var/lib/pulumi-host/NAME:
+#   revisions/GROUP        the revision at which a file of the group last changed
+#   verified/GROUP         the revision that was last bounced and verified; a bounce is owed while it differs
+#   journal                the staged files of an apply that is under way, or was cut off
+#   generations/REVISION   what that revision replaced: before/PATH, and the lists changed and groups
 # shellcheck shell=sh
 set -eu
 umask 077
@@ -15,10 +20,10 @@ export LC_ALL=C
 
 action=$1
 records=/var/lib/pulumi-host/$2
-revision=${3-}
 tab=$(printf '\t')
 lock=
 work=
+generation=
 
 fail() {
 	printf '%s\n' "$*" >&2
@@ -50,6 +55,17 @@ take_lock() {
 		(set -C && echo "$$" >"$wanted") 2>/dev/null || fail "another update of these files has just begun on this host; run again"
 	fi
 	lock=$wanted
+}
+
+# A revision is its time on this host, so that revisions sort; run by run they have to go up.
+new_revision() {
+	revision=$(date -u +%Y%m%dT%H%M%S.%3NZ)
+	newest=$({
+		find_generations
+		cat "$records"/revisions/* "$records"/verified/* 2>/dev/null || true
+	} | sort | tail -n 1)
+	[ "$revision" != "$newest" ] && [ "$(printf '%s\n%s\n' "$revision" "$newest" | sort | tail -n 1)" = "$revision" ] ||
+		fail "the clock of this host is behind its last update ($newest); set it right and run again"
 }
 
 # Where a file is staged: in its own directory, so that a rename puts it in place.
@@ -100,6 +116,27 @@ make_parents() {
 	done
 }
 
+# keep PATH: what is there now goes into the generation that is being made.
+keep() {
+	printf '%s\n' "$1" >>"$generation/changed"
+	if [ -e "$1" ] || [ -L "$1" ]; then
+		mkdir -p "$generation/before$(dirname "$1")"
+		cp -pP "$1" "$generation/before$1"
+		sync "$generation/before$1" 2>/dev/null || true # a symlink to nowhere has nothing to sync
+	fi
+}
+
+# restore PATH from the generation, by rename.
+restore() {
+	if [ -e "$generation/before$1" ] || [ -L "$generation/before$1" ]; then
+		mkdir -p "$(dirname "$1")"
+		cp -pP "$generation/before$1" "$(staging "$1")"
+		mv -fT "$(staging "$1")" "$1"
+	else
+		rm -f "$1"
+	fi
+}
+
 forget_staged() {
 	[ -f "$records/journal" ] || return 0
 	while IFS= read -r leftover; do rm -f "$leftover"; done <"$records/journal"
@@ -110,6 +147,7 @@ forget_staged() {
 abandon() {
 	status=$?
 	forget_staged || true
+	[ -z "$generation" ] || rm -rf "$generation"
 	if [ -f "$work/created" ]; then
 		tac "$work/created" | while IFS= read -r parent; do rmdir "$parent" 2>/dev/null || true; done
 	fi
@@ -119,14 +157,7 @@ abandon() {
 
 # A rename failed: what was already renamed goes back.
 put_back() {
-	while IFS= read -r path; do
-		if [ -e "$work/before$path" ]; then
-			cp -pP "$work/before$path" "$(staging "$path")"
-			mv -fT "$(staging "$path")" "$path"
-		else
-			rm -f "$path"
-		fi
-	done <"$work/activated"
+	while IFS= read -r path; do restore "$path"; done <"$work/activated"
 }
 
 report() {
@@ -142,6 +173,7 @@ report() {
 apply() {
 	begin
 	take_lock
+	new_revision
 	tar -xf - -C "$work"
 	cd "$work"
 
@@ -193,12 +225,13 @@ apply() {
 		[ "$status" -eq 0 ] || fail "$name: $(cat check.out)"
 	done <checks/list
 
-	while IFS= read -r path; do
-		if [ -e "$path" ] || [ -L "$path" ]; then
-			mkdir -p "before$(dirname "$path")"
-			cp -pP "$path" "before$path"
-		fi
-	done <changed.paths
+	generation=$records/generations/$revision
+	rm -rf "$generation"
+	mkdir -p "$generation"
+	while IFS= read -r path; do keep "$path"; done <changed.paths
+	while IFS="$tab" read -r _ path; do
+		if [ -e "$path" ] || [ -L "$path" ]; then keep "$path"; fi
+	done <removals/list
 
 	# The debt first: from here on, a run that dies leaves a bounce that is known to be owed.
 	{
@@ -207,9 +240,11 @@ apply() {
 			if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$groups"; fi
 		done <removals/list
 		cat owed
-	} | tr ' ' '\n' | sort -u | while IFS= read -r group; do
+	} | tr ' ' '\n' | sort -u >"$generation/groups"
+	sync "$generation" "$generation"/*
+	while IFS= read -r group; do
 		[ -z "$group" ] || [ "$group" = - ] || record revisions "$group" "$revision"
-	done
+	done <"$generation/groups"
 
 	while IFS= read -r path; do
 		if ! mv -fT "$(staging "$path")" "$path"; then
@@ -222,18 +257,74 @@ apply() {
 	done <changed.paths
 	trap finish EXIT
 	while IFS="$tab" read -r _ path; do rm -f "$path"; done <removals/list
+	[ -f "$generation/changed" ] || rm -rf "$generation"
+	find_generations | tail -n +6 | while IFS= read -r old; do rm -rf "$records/generations/$old"; done
+	# For whoever has to put an earlier generation back.
+	cp fileset.sh /var/lib/pulumi-host/.fileset.sh
+	mv -f /var/lib/pulumi-host/.fileset.sh /var/lib/pulumi-host/fileset.sh
 	rm -f "$records/journal"
 	report
 }
 
+# Newest first; a revision begins with its time, so that they sort.
+find_generations() {
+	if [ -d "$records/generations" ]; then ls -r "$records/generations"; fi
+}
+
+undo() {
+	begin
+	take_lock
+	new_revision
+	since=${3-}
+	last_verified=$(cat "$records"/verified/* 2>/dev/null | sort | tail -n 1)
+	[ -z "$since" ] || [ -d "$records/generations/$since" ] || fail "there is no generation $since; the list: $(find_generations | tr '\n' ' ')"
+	[ -n "$since$last_verified" ] || fail "nothing was ever verified on this host, so there is nothing to go back to"
+	find_generations | while IFS= read -r name; do
+		if [ -n "$since" ]; then
+			printf '%s\n' "$name"
+			[ "$name" != "$since" ] || break
+		else
+			[ "$name" != "$last_verified" ] || break
+			[ "$(printf '%s\n%s\n' "$name" "$last_verified" | sort | tail -n 1)" = "$name" ] || break
+			printf '%s\n' "$name"
+		fi
+	done >"$work/undone"
+	[ -s "$work/undone" ] || fail "there is no generation to undo"
+	while IFS= read -r name; do cat "$records/generations/$name/groups"; done <"$work/undone" | sort -u >"$work/groups"
+	while IFS= read -r group; do
+		[ -z "$group" ] || [ "$group" = - ] || record revisions "$group" "$revision"
+	done <"$work/groups"
+	while IFS= read -r name; do
+		generation=$records/generations/$name
+		while IFS= read -r path; do
+			restore "$path"
+			printf '%s\n' "$path"
+		done <"$generation/changed"
+		rm -rf "$generation"
+	done <"$work/undone" | sort -u
+}
+
+list_generations() {
+	find_generations | while IFS= read -r name; do
+		printf '%s\t%s\n' "$name" "$(tr '\n' ' ' <"$records/generations/$name/changed")"
+	done
+}
+
 read_files() {
 	begin
+	tar -xf - -C "$work"
 	{
-		while IFS= read -r path; do printf '%s\n' "$path"; done
+		cat "$work/paths"
 		for file in "$records"/revisions/* "$records"/verified/* "$records/journal"; do printf '%s\n' "$file"; done
 	} | while IFS= read -r path; do
 		if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
 	done >"$work/list"
+	mkdir "$work/observed"
+	while IFS="$tab" read -r number _; do
+		# What a script says when it fails is what there is to see.
+		sh "$work/conditions/$number" >"$work/observed/$number" 2>&1 || true
+		printf '%s\n' "$work/observed/$number"
+	done <"$work/conditions/list" >>"$work/list"
 	tar -cPf - --no-recursion --files-from "$work/list"
 }
 
@@ -247,6 +338,8 @@ delete_files() {
 case $action in
 read) read_files ;;
 apply) apply ;;
+undo) undo "$@" ;;
+generations) list_generations ;;
 delete) delete_files ;;
 *) fail "unknown action $action" ;;
 esac

@@ -30,12 +30,22 @@ export interface Check {
 	files: string[];
 }
 
+/** Something on the host that is not a file: what a shell script prints has to be `state`, or the groups act. */
+export interface Condition {
+	run: string;
+	/** The whole output, newlines included. */
+	state: string;
+	notify: string[];
+}
+
 export interface FileSetArgs {
 	/** Names this set's records on the host; one host may have several sets. */
 	name: string;
 	connection: pulumi.Input<Connection>;
 	preconditions: Precondition[];
 	checks: Check[];
+	/** By a name for people. Looked at on every refresh. */
+	conditions: Record<string, Condition>;
 	/** By absolute path. What leaves this record is removed from the host. */
 	files: Record<string, ManagedFile>;
 }

@@ -1,50 +1,71 @@
-/** The commands that make changed files take effect on the registry VM, and see that they did. */
+/** What makes changed files take effect on the registry VM, sees that they did, and goes back if they didn't. */
 import type { Config } from "../config.ts";
-import { COMPOSE_PROJECT } from "./compose.ts";
+import { COMPOSE_PROJECT, containerNames } from "./compose.ts";
 import { type Registry, registries } from "./registries.ts";
 import { IDENTITY_HEADER } from "./registryConfig.ts";
+import { UNIT } from "./unit.ts";
+
+/** Names the records of the VM's FileSet, which tell what was last verified. */
+export const FILE_SET = "registry";
 
 /** How long a container may take to become healthy, in seconds. */
-const HEALTHY_SECONDS = 180;
+const HEALTHY_SECONDS = 120;
 
-/** Brings the compose project to what its file says; only what differs is recreated, and that is printed. */
-export const composeUp = `set -eu
-cd /opt/registry
+/** Where the script is on the VM; it holds no secret. */
+export const BOUNCE = "/opt/registry/bounce.sh";
+
+/** `bounce.sh`: run by the program's Commands, and by an operator. */
+export function bounce(config: Config): string {
+	return `#!/bin/sh
+# Managed by Pulumi: a change made here by hand is undone by the next update.
+#
+#   bounce.sh compose                      bring the containers to what docker-compose.yml says
+#   bounce.sh nginx                        restart nginx, which then reads its files anew
+#   bounce.sh verify [GROUP=REVISION ...]  ask every port who it is; if all is well, these revisions are settled.
+#                                          Standard input: a line of curl's config with the private registry's
+#                                          user, or nothing
+#   bounce.sh systemd GROUP=REVISION       make systemd read and enable the unit
+#   bounce.sh recover                      all of it, for files that were just put back
+#   bounce.sh down                         stop the containers; the data stays
+#
+# When compose, nginx or verify fails, the files that were last verified are put back and bounced.
+set -eu
+
+records=/var/lib/pulumi-host/${FILE_SET}
+declared=" ${containerNames(config).join(" ")} "
+
 containers() {
 	docker compose ps --all --format '{{.Name}} {{.ID}}'
 }
-before=$(containers)
-docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout ${HEALTHY_SECONDS}
-containers | while read -r name id; do
-	case $before in
-	*"$name $id"*) ;;
-	*) echo "recreated $name" ;;
-	esac
-done`;
 
-/** Stops the compose project; the data stays. */
-export const composeDown = `set -eu
-if [ -f /opt/registry/docker-compose.yml ]; then
-	docker compose --project-directory /opt/registry down
-else
-	docker compose --project-name ${COMPOSE_PROJECT} down
-fi`;
+compose() {
+	cd /opt/registry
+	# What sits on our names or our network without being declared would be in the way, or be served.
+	docker ps --all --format '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Networks}}' |
+		while IFS='|' read -r name project networks; do
+			case $declared in
+			*" $name "*) [ "$project" != ${COMPOSE_PROJECT} ] || continue ;;
+			*) [ "$networks" = registry ] || continue ;;
+			esac
+			docker rm --force "$name" >/dev/null
+			echo "removed $name, which is not of this project"
+		done
+	before=$(containers)
+	docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout ${HEALTHY_SECONDS}
+	containers | while read -r name id; do
+		case $before in
+		*"$name $id"*) ;;
+		*) echo "recreated $name" ;;
+		esac
+	done
+}
 
-/** A restart, not a reload: a file that was replaced by rename is still the old one in a running container. */
-export const nginxRestart = "docker restart registry-nginx >/dev/null && echo restarted registry-nginx";
+# A restart, not a reload: a file that was replaced by rename is still the old one in a running container.
+nginx() {
+	docker restart registry-nginx >/dev/null
+	echo "restarted registry-nginx"
+}
 
-/**
- * Asks every port on the VM who it is; fails with a line for each one that is silent or somebody else.
- * Reads the private registry's `credentials` from standard input. On success it records
- * the given revisions (by group) as verified, which settles the debt in the FileSet's records.
- */
-export function verification(config: Config, fileSet: string, revisions: Record<string, string>): string {
-	const records = `/var/lib/pulumi-host/${fileSet}`;
-	const settle = Object.entries(revisions).map(([group, revision]) => `settle ${group} ${revision}`);
-	return `set -eu
-read -r credentials
-login=
-broken=0
 # ask NAME STATUS URL [curl options]: notes it where somebody else answers, or nobody.
 ask() {
 	name=$1 status=$2 url=$3
@@ -63,28 +84,86 @@ ask() {
 	broken=1
 	echo "$url should answer $status as registry $name, but: $(echo "$answer" | grep -E '^(HTTP/|${IDENTITY_HEADER}|curl)' | tr '\\n' ' ')" >&2
 }
-settle() {
-	mkdir -p ${records}/verified
-	echo "$2" >"${records}/verified/.$1"
-	sync "${records}/verified/.$1"
-	mv -f "${records}/verified/.$1" "${records}/verified/$1"
-}
+
+verify() {
+	read -r credentials || credentials=
+	login=
+	broken=0
 ${registries(config).map(questions).join("\n")}
-[ "$broken" -eq 0 ] || exit 1
-${settle.join("\n")}`;
+	[ "$broken" -eq 0 ] || exit 1
+	settle "$@"
+}
+
+# settle GROUP=REVISION ...: these were bounced and verified, so nothing is owed any more.
+settle() {
+	mkdir -p "$records/verified"
+	for settled in "$@"; do
+		group=\${settled%%=*}
+		printf '%s\\n' "\${settled#*=}" >"$records/verified/.$group"
+		sync "$records/verified/.$group"
+		mv -f "$records/verified/.$group" "$records/verified/$group"
+	done
+}
+
+systemd() {
+	systemctl daemon-reload
+	systemctl --quiet enable --now ${UNIT}
+	settle "$@"
+}
+
+recover() {
+	compose
+	nginx
+	set --
+	for file in "$records"/revisions/*; do set -- "$@" "$(basename "$file")=$(cat "$file")"; done
+	verify "$@" </dev/null
+}
+
+down() {
+	systemctl --quiet disable ${UNIT} 2>/dev/null || true
+	docker compose --project-directory /opt/registry down
+}
+
+back_out() {
+	echo "$1 failed; putting back the files that were last verified" >&2
+	if ! restored=$(sh /var/lib/pulumi-host/fileset.sh undo ${FILE_SET}); then
+		echo "the host is as the failed update left it; correct the config and update again" >&2
+		exit 1
+	fi
+	echo "put back: $(echo "$restored" | tr '\\n' ' ')" >&2
+	if sh ${BOUNCE} recover >&2; then
+		echo "the files that were last verified are live again, and every port answers as it should" >&2
+	else
+		echo "they do not come up either; see docs/runbooks/registry-vm.md" >&2
+	fi
+	exit 1
+}
+
+action=$1
+shift
+case $action in
+try-*) "\${action#try-}" "$@" ;;
+compose | nginx | verify) sh "$0" "try-$action" "$@" || back_out "$action" ;;
+systemd | recover | down) "$action" "$@" ;;
+*)
+	echo "bounce.sh: unknown action $action" >&2
+	exit 2
+	;;
+esac
+`;
 }
 
 function questions(registry: Registry): string {
-	if (registry.kind === "cache") return `ask ${registry.name} 200 http://127.0.0.1:${registry.port}/v2/`;
+	if (registry.kind === "cache") return `	ask ${registry.name} 200 http://127.0.0.1:${registry.port}/v2/`;
 	const url = `https://${registry.hostname}:${registry.port}/v2/`;
 	const trust = `--resolve ${registry.hostname}:${registry.port}:127.0.0.1 --cacert /opt/registry/tls/fullchain.pem`;
-	return `ask ${registry.name} 401 ${url} ${trust}
-login=$credentials
-ask ${registry.name} 200 ${url} ${trust}
-login=`;
+	return `	ask ${registry.name} 401 ${url} ${trust}
+	login=$credentials
+	[ -z "$login" ] || ask ${registry.name} 200 ${url} ${trust}
+	login=`;
 }
 
-/** What `verification` reads from standard input: a line of curl's config syntax. */
+/** What `bounce.sh verify` reads from standard input. */
 export function credentials({ registryUser, registryPassword }: Config): string {
 	return `user = "${`${registryUser}:${registryPassword}`.replace(/[\\"]/g, "\\$&")}"\n`;
 }

@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { Config } from "../config.ts";
-import type { Registry } from "./registries.ts";
+import { type Registry, registries } from "./registries.ts";
 
 /** The compose project's name, by which its containers are found whoever started them. */
 export const COMPOSE_PROJECT = "registry";
@@ -67,6 +67,19 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 		},
 		{ aliasDuplicateObjects: false },
 	);
+}
+
+/** The image of each container, by container name. */
+export function containerImages(config: Config): Record<string, string> {
+	return {
+		...Object.fromEntries(registries(config).map(({ service }) => [service, config.images.registry])),
+		"registry-nginx": config.images.nginx,
+		"registry-ui": config.images.ui,
+	};
+}
+
+export function containerNames(config: Config): string[] {
+	return Object.keys(containerImages(config));
 }
 
 function healthcheck({ kind }: Registry) {

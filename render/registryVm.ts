@@ -1,12 +1,14 @@
 /** Every file of the registry VM. */
 import { createHash, scryptSync } from "node:crypto";
 import type { Config } from "../config.ts";
+import { BOUNCE, bounce } from "./bounce.ts";
 import { compose } from "./compose.ts";
 import { htpasswd } from "./htpasswd.ts";
 import type { ManagedFile, ManagedFiles } from "./managedFile.ts";
 import { nginx } from "./nginx.ts";
 import { type Registry, registries } from "./registries.ts";
 import { registryConfig } from "./registryConfig.ts";
+import { UNIT, unit } from "./unit.ts";
 
 export function registryVmFiles(config: Config): ManagedFiles {
 	const all = registries(config);
@@ -27,6 +29,8 @@ export function registryVmFiles(config: Config): ManagedFiles {
 		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as ManagedFile))]),
 	);
 	return {
+		[BOUNCE]: { content: bounce(config), secret: false, mode: "0755", owner: "root:root", notify: [] },
+		[`/etc/systemd/system/${UNIT}`]: file(unit, "systemd"),
 		"/opt/registry/docker-compose.yml": file(compose(config, all, digests), "compose"),
 		...mounted,
 		"/opt/registry/nginx.conf": file(nginx(all), "nginx"),

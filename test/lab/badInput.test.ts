@@ -1,43 +1,33 @@
 /** Wrong config and wrong hosts: one clear message, exit status not 0, and nothing changed anywhere. */
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { parse, stringify } from "yaml";
-import { copyOfCheckout, onVm, pulumi } from "./lab.ts";
+import { onVm, type StackConfig, type Variant, variant } from "./lab.ts";
 
-let copy: Awaited<ReturnType<typeof copyOfCheckout>>;
-let original: string;
+let changed: Variant;
 
 beforeAll(async () => {
-	copy = await copyOfCheckout();
-	original = await readFile(join(copy.folder, "Pulumi.lab.yaml"), "utf8");
-	await pulumi(["stack", "select", "lab"], copy.folder);
+	changed = await variant();
 });
-afterAll(async () => {
-	await copy[Symbol.asyncDispose]();
-});
-afterEach(() => writeFile(join(copy.folder, "Pulumi.lab.yaml"), original));
+afterAll(() => changed[Symbol.asyncDispose]());
+afterEach(() => changed.reset());
 
 const snapshot = () =>
 	onVm(
 		"find /opt/registry /var/lib/pulumi-host -path /opt/registry/data -prune -o -type f -exec sha256sum {} + | sort; docker ps --all --no-trunc --format '{{.Names}} {{.ID}} {{.Status}}' | sed 's/ Up .*/ Up/' | sort",
 	);
 
-type Config = Record<string, unknown>;
-
 /** Runs `pulumi up` with a changed config, in which something else is waiting to be changed, too. */
-async function upWith(change: (config: Config) => void) {
-	const { config, ...rest } = parse(original) as { config: Config };
-	config["homelab-registry:registryUser"] = "somebody-else";
-	change(config);
-	await writeFile(join(copy.folder, "Pulumi.lab.yaml"), stringify({ ...rest, config }));
-	return pulumi(["up", "--yes", "--skip-preview", "--stack", "lab"], copy.folder);
+async function upWith(change: (config: StackConfig) => unknown) {
+	await changed.configure((config) => {
+		config["homelab-registry:registryUser"] = "somebody-else";
+		change(config);
+	});
+	return changed.up();
 }
 
-const set = (key: string, value: unknown) => (config: Config) => {
+const set = (key: string, value: unknown) => (config: StackConfig) => {
 	config[`homelab-registry:${key}`] = value;
 };
-const inHost = (key: string, value: unknown) => (config: Config) => {
+const inHost = (key: string, value: unknown) => (config: StackConfig) => {
 	Object.assign(config["homelab-registry:registryHost"] as object, { [key]: value });
 };
 const otherHostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl7nqVg5cDjSM2M0dmwFw0QvJ8hyjzv0yYbbyDGnPsj";
@@ -47,13 +37,14 @@ describe("pulumi up with", () => {
 		["an unknown key", set("registryHots", "x"), /registryHots: unknown key; take it out/],
 		[
 			"a missing key",
-			(config: Config) => Reflect.deleteProperty(config, "homelab-registry:uiPort"),
+			(config: StackConfig) => Reflect.deleteProperty(config, "homelab-registry:uiPort"),
 			/uiPort|missing.*configuration/,
 		],
 		["a wrong type", set("uiPort", "web"), /uiPort/],
 		[
 			"a port used twice",
-			(config: Config) => Object.assign((config["homelab-registry:caches"] as object[])[2] as object, { port: 5010 }),
+			(config: StackConfig) =>
+				Object.assign((config["homelab-registry:caches"] as object[])[2] as object, { port: 5010 }),
 			/caches\[2\]\.port: port 5010 is already used by caches\[1\]\.port/,
 		],
 		["an unreachable host", inHost("port", 1), /host 127\.0\.0\.1 \(port 1\) can't be reached: .*is the host up/],
@@ -63,7 +54,7 @@ describe("pulumi up with", () => {
 			/shows the host key SHA256:\S+, but SHA256:\S+ is pinned; nothing was sent/,
 		],
 		["a login that is refused", inHost("user", "nobody"), /refuses the login of nobody/],
-	] satisfies [string, (config: Config) => unknown, RegExp][])(
+	] satisfies [string, (config: StackConfig) => unknown, RegExp][])(
 		"%s says so, changes nothing and fails",
 		async (_, change, message) => {
 			const before = await snapshot();

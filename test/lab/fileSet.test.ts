@@ -30,6 +30,7 @@ const inputs = async (files: Record<string, object>, more: object = {}): Promise
 	connection: await connection(),
 	preconditions: [],
 	checks: [],
+	conditions: {},
 	files: Object.fromEntries(Object.entries(files).map(([name, value]) => [`${ROOT}/${name}`, value])),
 	...more,
 });
@@ -74,7 +75,7 @@ describe("create and read", () => {
 	it("leaves nothing but the files behind", async () => {
 		await create({ a: file("a\n") });
 		expect(await onVm(`ls -A ${ROOT} /run | grep -E 'staged|pulumi-host' || true`)).toBe("");
-		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test")).toBe("revisions");
+		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test")).toBe("generations\nrevisions");
 	});
 
 	it("keeps content to the byte: no newline at the end, quotes, dollar signs, UTF-8, and an empty file", async () => {
@@ -141,6 +142,71 @@ describe("a debt", () => {
 	});
 });
 
+describe("a condition", () => {
+	const conditions = { light: { run: `cat ${ROOT}/light`, state: "on\n", notify: ["web"] } };
+
+	it("is seen as it is, and its groups act when it is not as declared", async () => {
+		const files = { a: file("1\n") };
+		const state = await create(files, { conditions });
+		await settle();
+		await onVm(`echo on >${ROOT}/light`);
+		const good = await read(state);
+		expect(FileSet.diff({ ...state, ...good }, await inputs(files, { conditions }))).toEqual({});
+
+		await onVm(`echo off >${ROOT}/light`);
+		const bad = await read(state);
+		expect(FileSet.diff({ ...state, ...bad }, await inputs(files, { conditions }))).toEqual({
+			'conditions["light"].state': "update",
+		});
+		const acted = await update({ ...state, ...bad }, files, { conditions });
+		expect(acted.revisions["web"]).not.toBe(good.revisions["web"]);
+	});
+
+	it("shows what its script said when it failed", async () => {
+		const state = await create({ a: file("1\n") }, { conditions });
+		const { conditions: seen } = (await read(state)) as unknown as { conditions: { light: { state: string } } };
+		expect(seen.light.state).toMatch(/No such file/);
+	});
+});
+
+describe("undo", () => {
+	const undo = (...args: string[]) => onVm(`sh /var/lib/pulumi-host/fileset.sh undo fileset-test ${args.join(" ")}`);
+
+	it("puts back content, mode, owner and links, brings back what was removed, and removes what was added", async () => {
+		const first = { a: file("1\n", { mode: "0600", owner: "nobody:nogroup" }), gone: file("1\n") };
+		const state = await create(first);
+		await settle();
+		await onVm(`ln -s /etc/hostname ${ROOT}/link`);
+		const before = await everything();
+		const second = await update(state, { a: file("2\n"), link: file("2\n"), added: file("2\n") });
+		await update(second, { a: file("3\n"), link: file("3\n") });
+		expect((await undo()).split("\n").sort()).toEqual(["a", "added", "gone", "link"].map((name) => `${ROOT}/${name}`));
+		expect(await everything()).toBe(before);
+		expect(await onVm(`readlink ${ROOT}/link`)).toBe("/etc/hostname");
+		expect((await read(state)).owed).toEqual(["web"]);
+	});
+
+	it("goes back before the generation that is named, and no further", async () => {
+		const state = await create({ a: file("1\n") });
+		const second = await update(state, { a: file("2\n") });
+		const third = await update(second, { a: file("3\n") });
+		await undo(third.revisions["web"] as string);
+		expect(await onVm(`cat ${ROOT}/a`)).toBe("2");
+	});
+
+	it("keeps the last five generations", async () => {
+		let state: Properties = await create({ a: file("0\n") });
+		for (let i = 1; i <= 6; i++) state = await update(state, { a: file(`${i}\n`) });
+		expect(await onVm("sh /var/lib/pulumi-host/fileset.sh generations fileset-test | wc -l")).toBe("5");
+	});
+
+	it("refuses where nothing was ever verified, and changes nothing", async () => {
+		await create({ a: file("1\n") });
+		await expect(undo()).rejects.toThrow(/nothing was ever verified/);
+		expect(await onVm(`cat ${ROOT}/a`)).toBe("1");
+	});
+});
+
 describe("nothing changes when", () => {
 	const refused = async (state: Properties, files: Record<string, object>, more: object, message: RegExp) => {
 		const before = await everything();
@@ -148,7 +214,9 @@ describe("nothing changes when", () => {
 		await expect(update(state, files, more)).rejects.toThrow(message);
 		expect(await everything()).toBe(before);
 		expect(await onVm("cat /var/lib/pulumi-host/fileset-test/revisions/*")).toBe(records);
-		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test")).toBe("revisions");
+		expect(
+			await onVm("ls -A /var/lib/pulumi-host/fileset-test; ls /var/lib/pulumi-host/fileset-test/generations | wc -l"),
+		).toBe("generations\nrevisions\n1");
 	};
 	const old = { a: file("1\n"), b: file("1\n") };
 	const changed = { a: file("2\n"), b: file("2\n"), "new/c": file("2\n") };
@@ -187,6 +255,15 @@ describe("nothing changes when", () => {
 
 	it("an owner does not exist", async () => {
 		await refused(await create(old), { ...changed, b: file("2\n", { owner: "nosuchuser:root" }) }, {}, /nosuchuser/);
+	});
+
+	it("the host's clock is behind its last update", async () => {
+		const state = await create(old);
+		await onVm(
+			"mkdir /var/lib/pulumi-host/fileset-test/verified && echo 29990101T000000.000Z >/var/lib/pulumi-host/fileset-test/verified/web",
+		);
+		await expect(update(state, changed)).rejects.toThrow(/the clock of this host is behind its last update \(2999/);
+		expect(await onVm(`cat ${ROOT}/a`)).toBe("1");
 	});
 
 	it("another update holds the lock", async () => {

@@ -1,8 +1,9 @@
 /** What lab tests do to the lab: run its commands, and put it back as the program declares it. */
-import { cp, mkdtemp, rm, symlink } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, type Options } from "execa";
+import { parse, stringify } from "yaml";
 
 export const checkout = join(import.meta.dirname, "../..");
 
@@ -39,7 +40,7 @@ export function pulumi(args: string[], folder = checkout, environment: Record<st
 
 /** `pulumi up`, which has to succeed. */
 export async function up(): Promise<Outcome> {
-	const outcome = await pulumi(["up", "--yes", "--stack", "lab"]);
+	const outcome = await pulumi(["up", "--yes", "--skip-preview", "--stack", "lab"]);
 	if (outcome.exitCode !== 0) throw new Error(`pulumi up failed:\n${outcome.output}`);
 	return outcome;
 }
@@ -49,16 +50,45 @@ export function drift(): Promise<Outcome> {
 	return pulumi(["preview", "--refresh", "--diff", "--expect-no-changes", "--stack", "lab"]);
 }
 
-/** A copy of the checkout whose files a test may change; removed when the returned resource is disposed of. */
-export async function copyOfCheckout(): Promise<{ folder: string } & AsyncDisposable> {
+/** The plain values in a stack's file, with the project's name before each key. */
+export type StackConfig = Record<string, unknown>;
+
+/** A copy of the checkout whose code and config a test may change, for the same stack and estate. */
+export interface Variant extends AsyncDisposable {
+	folder: string;
+	/** Changes the stack's config from here on. */
+	configure(change: (config: StackConfig) => unknown): Promise<void>;
+	/** Replaces text in one file of the copy; throws where that text is not in it. */
+	edit(file: string, text: string, replacement: string): Promise<void>;
+	/** Starts again from the checkout's config. */
+	reset(): Promise<void>;
+	/** Runs `pulumi up` from the copy. */
+	up(): Promise<Outcome>;
+}
+
+export async function variant(): Promise<Variant> {
 	const folder = await mkdtemp(join(tmpdir(), "homelab-registry-test-"));
-	await cp(checkout, folder, {
-		recursive: true,
-		filter: (source) =>
-			!source.startsWith(join(checkout, "node_modules")) && !source.startsWith(join(checkout, ".git")),
-	});
+	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
+	await cp(checkout, folder, { recursive: true, filter: (source) => !skipped.includes(source) });
 	await symlink(join(checkout, "node_modules"), join(folder, "node_modules"));
-	return { folder, [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }) };
+	await pulumi(["stack", "select", "lab"], folder);
+	const file = join(folder, "Pulumi.lab.yaml");
+	return {
+		folder,
+		async configure(change) {
+			const { config, ...rest } = parse(await readFile(file, "utf8")) as { config: StackConfig };
+			change(config);
+			await writeFile(file, stringify({ ...rest, config }));
+		},
+		async edit(name, text, replacement) {
+			const before = await readFile(join(folder, name), "utf8");
+			if (!before.includes(text)) throw new Error(`${name} does not contain: ${text}`);
+			await writeFile(join(folder, name), before.replace(text, replacement));
+		},
+		reset: () => cp(join(checkout, "Pulumi.lab.yaml"), file),
+		up: () => pulumi(["up", "--yes", "--skip-preview", "--stack", "lab"], folder),
+		[Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
+	};
 }
 
 export function env(name: string): string {

@@ -13,6 +13,7 @@ const inputs = (files: Record<string, object> = { "/etc/one": file }): Propertie
 	},
 	preconditions: [],
 	checks: [],
+	conditions: { light: { run: "true", state: "on", notify: ["nginx"] } },
 	files,
 });
 const state = (files?: Record<string, object>, more: object = {}): Properties => ({
@@ -64,6 +65,11 @@ describe("diff", () => {
 		});
 	});
 
+	it("sees a condition that is not as declared", () => {
+		const old = state(undefined, { conditions: { light: { run: "true", state: "off", notify: ["nginx"] } } });
+		expect(FileSet.diff(old, inputs())).toEqual({ 'conditions["light"].state': "update" });
+	});
+
 	it("sees a bounce that is owed, and an apply that was cut off", () => {
 		expect(FileSet.diff(state(undefined, { owed: ["nginx"] }), inputs())).toEqual({ owed: "delete" });
 		expect(FileSet.diff(state(undefined, { interrupted: true }), inputs())).toEqual({ interrupted: "delete" });
@@ -86,6 +92,11 @@ describe("preview", () => {
 
 	it("leaves open the revision of a group that is owed a bounce", async () => {
 		expect(await revisions(state(undefined, { owed: ["nginx"] }), inputs())).toEqual({ compose: "r1", nginx: UNKNOWN });
+	});
+
+	it("leaves open the revision of a group that has to repair something", async () => {
+		const old = state(undefined, { conditions: { light: { run: "true", state: "off", notify: ["nginx"] } } });
+		expect(await revisions(old, inputs())).toEqual({ compose: "r1", nginx: UNKNOWN });
 	});
 
 	it("leaves open the revision of a group that loses a file", async () => {

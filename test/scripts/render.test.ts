@@ -27,12 +27,12 @@ describe("npm run render", () => {
 		const folder = project();
 		const { status, stdout } = render(folder, "prod", "out");
 		expect(status).toBe(0);
-		expect(stdout).toContain("11 files of registry are in out");
+		expect(stdout).toContain("13 files of registry are in out");
 		const root = join(folder, "out/registry/opt/registry");
 		expect(readdirSync(root).sort()).toEqual(
 			[
 				...["config-dockerhub.yml", "config-ghcr.yml", "config-k8s.yml", "config-kyverno.yml", "config-private.yml"],
-				...["config-quay.yml", "docker-compose.yml", "htpasswd", "nginx.conf", "tls"],
+				...["config-quay.yml", "bounce.sh", "docker-compose.yml", "htpasswd", "nginx.conf", "tls"],
 			].sort(),
 		);
 		expect(statSync(join(root, "htpasswd")).mode & 0o777).toBe(0o600);

@@ -1,0 +1,62 @@
+/** Who judges the registry VM's files before they become live: the programs that will read them. */
+import type { Config } from "../config.ts";
+import { BOUNCE } from "./bounce.ts";
+import { registries } from "./registries.ts";
+import { UNIT } from "./unit.ts";
+
+/** What has to be on the VM before anything is staged. */
+export const preconditions = [
+	{ run: "docker info", advice: "Docker does not run there; install Docker Engine and start it" },
+	{ run: "docker compose version", advice: "Docker has no compose plugin there; install docker-compose-plugin" },
+	{ run: "command -v curl", advice: "curl is not there, and the verification needs it; install it" },
+];
+
+/** `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change. */
+interface Check {
+	name: string;
+	run: string;
+	files: string[];
+}
+
+export function checks(config: Config): Check[] {
+	const compose = "/opt/registry/docker-compose.yml";
+	const nginx = ["/opt/registry/nginx.conf", "/opt/registry/tls/fullchain.pem", "/opt/registry/tls/privkey.pem"];
+	const unit = `/etc/systemd/system/${UNIT}`;
+	return [
+		{
+			name: "docker compose config refuses docker-compose.yml",
+			run: `docker compose --file "$(staged ${compose})" config --quiet`,
+			files: [compose],
+		},
+		{
+			name: "nginx -t refuses nginx.conf or its certificate",
+			run: `docker run --rm --network none \\
+${nginx.map((path) => `	--volume "$(staged ${path}):${path.replace("/opt/registry", "/etc/nginx")}:ro" \\\n`).join("")}	${config.images.nginx} nginx -t`,
+			files: nginx,
+		},
+		// The registry has no way to only read its config; a collection that only looks, over an empty store, reads it.
+		...registries(config).map(({ name }) => ({
+			name: `the registry refuses config-${name}.yml`,
+			run: `store=$(mktemp -d /run/check.XXXXXX)
+mkdir -p "$store/docker/registry/v2/repositories" "$store/docker/registry/v2/blobs/sha256"
+status=0
+docker run --rm --network none --volume "$store:/var/lib/registry" \\
+	--volume "$(staged /opt/registry/config-${name}.yml):/config.yml:ro" \\
+	${config.images.registry} garbage-collect --dry-run /config.yml || status=$?
+rm -rf "$store"
+exit "$status"`,
+			files: [`/opt/registry/config-${name}.yml`],
+		})),
+		{
+			name: `systemd refuses ${UNIT}`,
+			run: `folder=$(mktemp -d /run/check.XXXXXX)
+cp "$(staged ${unit})" "$folder/${UNIT}"
+status=0
+systemd-analyze verify "$folder/${UNIT}" || status=$?
+rm -rf "$folder"
+exit "$status"`,
+			files: [unit],
+		},
+		{ name: "sh refuses bounce.sh", run: `sh -n "$(staged ${BOUNCE})"`, files: [BOUNCE] },
+	];
+}

@@ -1,0 +1,75 @@
+/**
+ * npm run rollback -- list | to-before GENERATION: shows what the last updates replaced on the registry VM,
+ * and puts the files back as they were before one of them, with all that has to be restarted.
+ */
+import { Command } from "commander";
+import { execa } from "execa";
+import { ConfigError, fromText, parseConfig } from "../config.ts";
+import { type Connection, ConnectionError, exec } from "../provider/ssh.ts";
+import { BOUNCE, FILE_SET } from "../render/bounce.ts";
+
+const FILESET = "/var/lib/pulumi-host/fileset.sh";
+
+/** The command on the VM failed; the message is what it said. */
+class RollbackError extends Error {}
+
+const program = new Command()
+	.name("npm run rollback --")
+	.description("Go back to an earlier generation of the registry VM's files.")
+	.option("--stack <name>", "the stack; otherwise the one that is selected");
+program.command("list").description("list the generations, newest first: name, time, files it replaced").action(list);
+program
+	.command("to-before <generation>")
+	.description("put the files back as they were before that generation, and restart what has to be")
+	.action(toBefore);
+await program.parseAsync().catch((error: unknown) => {
+	if (!(error instanceof ConfigError || error instanceof ConnectionError || error instanceof RollbackError))
+		throw error;
+	console.error(error.message);
+	process.exitCode = 1;
+});
+
+async function list(): Promise<void> {
+	const lines = (await onHost(await connection(), `sh ${FILESET} generations ${FILE_SET}`)).split("\n").filter(Boolean);
+	for (const line of lines) {
+		const [name, files] = line.split("\t") as [string, string];
+		const time = name.replace(/^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)\..*/, "$1-$2-$3 $4:$5:$6 UTC");
+		console.log(`${name}  ${time}  ${files.trim()}`);
+	}
+	if (lines.length === 0) console.log("no update has replaced anything yet");
+}
+
+async function toBefore(generation: string): Promise<void> {
+	if (!/^[\w.]+$/.test(generation))
+		throw new RollbackError(`"${generation}" is not a generation's name; see: npm run rollback -- list`);
+	const host = await connection();
+	const restored = await onHost(host, `sh ${FILESET} undo ${FILE_SET} ${generation}`);
+	console.log(`put back: ${restored.trim().replaceAll("\n", " ")}`);
+	process.stdout.write(await onHost(host, `systemctl daemon-reload; sh ${BOUNCE} recover`));
+	console.log(
+		"every port answers as it should. The next pulumi up brings the declared files again: revert them first.",
+	);
+}
+
+async function onHost(host: Connection, command: string): Promise<string> {
+	const { code, stdout, stderr } = await exec(host, command);
+	if (code !== 0) throw new RollbackError(`${host.host}: ${stderr.trim()}`);
+	return stdout.toString();
+}
+
+async function connection(): Promise<Connection> {
+	const stack = program.opts<{ stack?: string }>().stack;
+	const args = ["config", "--show-secrets", "--json", ...(stack === undefined ? [] : ["--stack", stack])];
+	const { stdout, stderr, failed } = await execa("pulumi", args, { reject: false });
+	if (failed) throw new ConfigError(`the stack's config can't be read: ${stderr}`);
+	const entries = Object.entries(JSON.parse(stdout) as Record<string, { value: string }>);
+	const values = Object.fromEntries(entries.map(([key, { value }]) => [key.replace(/^homelab-registry:/, ""), value]));
+	const config = parseConfig(stack ?? "the selected one", fromText(values));
+	return {
+		host: config.registryHost.address,
+		port: config.registryHost.port,
+		user: config.registryHost.user,
+		privateKey: config.sshPrivateKey,
+		hostKey: config.registryHostKey,
+	};
+}
