@@ -64,8 +64,10 @@ new_revision() {
 		find_generations
 		cat "$records"/revisions/* "$records"/verified/* 2>/dev/null || true
 	} | sort | tail -n 1)
-	[ "$revision" != "$newest" ] && [ "$(printf '%s\n%s\n' "$revision" "$newest" | sort | tail -n 1)" = "$revision" ] ||
+	last=$(printf '%s\n%s\n' "$revision" "$newest" | sort | tail -n 1)
+	if [ "$revision" = "$newest" ] || [ "$revision" != "$last" ]; then
 		fail "the clock of this host is behind its last update ($newest); set it right and run again"
+	fi
 }
 
 # Where a file is staged: in its own directory, so that a rename puts it in place.

@@ -61,6 +61,12 @@ export async function exec(connection: Connection, command: string, stdin: Buffe
 	});
 }
 
+/** Closes all connections; a program that is done would otherwise wait for them. */
+export async function disconnect(): Promise<void> {
+	const opened = await Promise.allSettled(clients.values());
+	for (const client of opened) if (client.status === "fulfilled") client.value.end();
+}
+
 function connect(connection: Connection): Promise<ssh2.Client> {
 	const key = JSON.stringify(connection);
 	let client = clients.get(key);

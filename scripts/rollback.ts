@@ -5,7 +5,7 @@
 import { Command } from "commander";
 import { execa } from "execa";
 import { ConfigError, fromText, parseConfig } from "../config.ts";
-import { type Connection, ConnectionError, exec } from "../provider/ssh.ts";
+import { type Connection, ConnectionError, disconnect, exec } from "../provider/ssh.ts";
 import { BOUNCE, FILE_SET } from "../render/bounce.ts";
 
 const FILESET = "/var/lib/pulumi-host/fileset.sh";
@@ -22,12 +22,16 @@ program
 	.command("to-before <generation>")
 	.description("put the files back as they were before that generation, and restart what has to be")
 	.action(toBefore);
-await program.parseAsync().catch((error: unknown) => {
+try {
+	await program.parseAsync();
+} catch (error) {
 	if (!(error instanceof ConfigError || error instanceof ConnectionError || error instanceof RollbackError))
 		throw error;
 	console.error(error.message);
 	process.exitCode = 1;
-});
+} finally {
+	await disconnect();
+}
 
 async function list(): Promise<void> {
 	const lines = (await onHost(await connection(), `sh ${FILESET} generations ${FILE_SET}`)).split("\n").filter(Boolean);

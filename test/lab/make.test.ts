@@ -110,6 +110,21 @@ describe("make lab-env", () => {
 	});
 });
 
+describe("npm run render", () => {
+	it("works with the machine's own node, however old, and from the lab's stack, too", async () => {
+		const environment = { extendEnv: false, cwd: checkout, env: { PATH: "/usr/bin:/bin", HOME: process.env["HOME"] } };
+		for (const stack of ["prod", "lab"]) {
+			const { exitCode, output } = await run(
+				"npm",
+				["run", "--silent", "render", "--", stack, "/tmp/render-test"],
+				environment,
+			);
+			expect(output).toContain("13 files of registry are in /tmp/render-test");
+			expect(exitCode).toBe(0);
+		}
+	});
+});
+
 describe("Pulumi.lab.yaml", () => {
 	it("is written anew when somebody changed it, and has no secret in clear text", async () => {
 		const file = join(checkout, "Pulumi.lab.yaml");

@@ -114,7 +114,7 @@ describe("refused before anything is live", () => {
 		const before = [await files(), await containers()];
 		const { stdout } = await run("sh", [
 			"-c",
-			"openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=other -keyout /dev/null -days 9 2>/dev/null",
+			"openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=other -keyout /dev/null -days 9 2>/dev/null",
 		]);
 		await changed.configure((config) => Object.assign(config, { "homelab-registry:tlsCertificate": stdout }));
 		const { exitCode, output } = await changed.up();
@@ -141,14 +141,19 @@ describe("put back when only running it can tell", () => {
 		[
 			"an nginx that serves the wrong registry",
 			(v: Variant) =>
-				v.edit("render/nginx.ts", "server ${address}:5000;", 'server ${address.replace(".12", ".11")}:5000;'),
+				v.edit(
+					"render/nginx.ts",
+					"nginx(all: Registry[]): string {",
+					`nginx(declared: Registry[]): string {
+	const all = declared.map((r) => (r.name === "quay" ? { ...r, address: declared[1]?.address ?? "" } : r));`,
+				),
 			/verify failed/,
 		],
 	])("%s", async (_, change, message) => {
 		const before = await files();
 		await change(changed);
 		const stop = pullInALoop();
-		const { exitCode, output } = await changed.up();
+		const { exitCode, output } = await changed.up().finally(stop);
 		const { wrong, right } = await stop();
 		expect(output).toMatch(message);
 		expect(output).toContain("put back: ");
