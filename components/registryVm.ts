@@ -4,8 +4,9 @@ import type { Config } from "../config.ts";
 import { FileSet } from "../provider/resources.ts";
 import type { Connection } from "../provider/ssh.ts";
 import { BOUNCE, credentials, FILE_SET } from "../render/bounce.ts";
-import { checks, preconditions } from "../render/checks.ts";
+import { checks } from "../render/checks.ts";
 import { conditions } from "../render/conditions.ts";
+import { preconditions } from "../render/preconditions.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 
 export interface RegistryVmArgs {

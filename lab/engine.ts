@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { paths } from "./paths.ts";
-import { type Step, StepError, until } from "./run.ts";
+import { runs, type Step, StepError, until } from "./run.ts";
 
 const ownHost = `unix://${join(paths.run, "docker.sock")}`;
 const pidFile = join(paths.run, "docker.pid");
@@ -92,11 +92,10 @@ export async function stopEngine(): Promise<void> {
 async function forgetEarlierLife(): Promise<void> {
 	await rm(pidFile, { force: true });
 	const containerd = join(paths.run, "exec", "containerd");
-	const pid = await readFile(join(containerd, "containerd.pid"), "utf8").catch(() => "");
-	if (pid === "") return;
+	const pid = Number(await readFile(join(containerd, "containerd.pid"), "utf8").catch(() => ""));
+	if (!pid) return;
 	await until(`containerd (pid ${pid}) has followed the engine that was killed`, 20, async () => {
-		const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-		return !commandLine.includes(containerd);
+		return !(await runs(pid, containerd));
 	});
 	await rm(join(containerd, "containerd.pid"));
 }
@@ -105,8 +104,7 @@ async function forgetEarlierLife(): Promise<void> {
 async function ourPid(): Promise<number | undefined> {
 	const pid = Number(await readFile(pidFile, "utf8").catch(() => ""));
 	if (!pid) return undefined;
-	const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => "");
-	return commandLine.includes(pidFile) ? pid : undefined;
+	return (await runs(pid, pidFile)) ? pid : undefined;
 }
 
 function engine(host: string, ours: boolean): Engine {

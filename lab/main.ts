@@ -10,8 +10,8 @@ import { type Keys, makeKeys, readKeys, sshConfigPath } from "./keys.ts";
 import { LABEL, loadVmImages, startDns, startNetwork, startRegistryVm, startUpstreams } from "./machines.ts";
 import { cache, checkout, paths } from "./paths.ts";
 import { installPlugins } from "./plugins.ts";
-import { Step, StepError } from "./run.ts";
-import { configureStack, environment, pulumiEnvironment, STACK } from "./stack.ts";
+import { runs, Step, StepError } from "./run.ts";
+import { configureStack, environment, pulumiEnvironment, releaseStack, STACK } from "./stack.ts";
 import { forgetBuildCaches, provide, tools } from "./tools.ts";
 import { fillUpstreams } from "./upstreams.ts";
 
@@ -109,7 +109,9 @@ async function up(): Promise<void> {
 			{
 				title: `Stack ${STACK}`,
 				task: async (context, task) => {
-					task.title += `: Pulumi.${STACK}.yaml ${await configureStack(new Step("stack"), context.keys, env)}`;
+					const step = new Step("stack");
+					task.title += `: Pulumi.${STACK}.yaml ${await configureStack(step, context.keys, env)}`;
+					if (await releaseStack(step, env)) task.title += ", unlocked after a run that was killed";
 				},
 			},
 			{
@@ -180,10 +182,11 @@ async function installPackages(step: Step): Promise<string> {
 		);
 	}
 	const packages = missing.map(([, pkg]) => pkg);
-	await step.run("apt-get", ["update", "-q"]);
-	await step.run("apt-get", ["install", "-y", "-q", "--no-install-recommends", ...packages], {
-		env: { DEBIAN_FRONTEND: "noninteractive" },
-	});
+	const env = { DEBIAN_FRONTEND: "noninteractive" };
+	const patiently = ["-q", "-o", "DPkg::Lock::Timeout=300"]; // One that outlived a killed make may still be at it.
+	await step.run("dpkg", ["--configure", "-a"], { env });
+	await step.run("apt-get", ["update", ...patiently], { env });
+	await step.run("apt-get", ["install", "-y", ...patiently, "--no-install-recommends", ...packages], { env });
 	return `installed ${packages.join(", ")}`;
 }
 
@@ -302,19 +305,10 @@ async function lock(): Promise<AsyncDisposable> {
 		} catch (error) {
 			if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
 			const pid = Number(await readFile(path, "utf8").catch(() => ""));
-			if (pid && isAlive(pid))
+			if (pid && (await runs(pid, "main.ts")))
 				throw new StepError(`another make is at work on the lab (pid ${pid}); wait for it to end`);
 			await rm(path, { force: true }); // Its owner was killed.
 		}
-	}
-}
-
-function isAlive(pid: number): boolean {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch {
-		return false;
 	}
 }
 

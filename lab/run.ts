@@ -1,5 +1,5 @@
 /** Runs the lab's commands, each into its step's log. */
-import { appendFile, mkdir } from "node:fs/promises";
+import { appendFile, mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { ExecaError, execa } from "execa";
 import { paths } from "./paths.ts";
@@ -72,4 +72,18 @@ export async function until<T>(what: string, seconds: number, ask: () => Promise
 		if (Date.now() > deadline) throw new StepError(`${what}: not so after ${seconds} s`);
 		await new Promise((resolve) => setTimeout(resolve, 200));
 	}
+}
+
+/**
+ * True where the process runs and its command line has `words` in it: a number may be somebody else's by now.
+ * Where there is no /proc to tell, a number that is taken counts.
+ */
+export async function runs(pid: number, words: string): Promise<boolean> {
+	try {
+		process.kill(pid, 0);
+	} catch (error) {
+		if ((error as NodeJS.ErrnoException).code !== "EPERM") return false;
+	}
+	const commandLine = await readFile(`/proc/${pid}/cmdline`, "utf8").catch(() => undefined);
+	return commandLine === undefined ? process.platform !== "linux" : commandLine.includes(words);
 }

@@ -1,6 +1,7 @@
 /** The lab's Pulumi: where it keeps its state, and the stack `lab` with its config. */
 import { createHash } from "node:crypto";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { parse, parseDocument, stringify } from "yaml";
 import type { Engine } from "./engine.ts";
@@ -8,7 +9,7 @@ import { caches, privateRegistry, published, registryVm } from "./estate.ts";
 import { type Keys, sshConfigPath } from "./keys.ts";
 import { vmImages } from "./machines.ts";
 import { checkout, paths } from "./paths.ts";
-import type { Step } from "./run.ts";
+import { runs, type Step, until } from "./run.ts";
 
 export const STACK = "lab";
 
@@ -92,6 +93,33 @@ export async function configureStack(
 		`# The lab's stack, written by make lab; made from ${made} , is ${digestOf(written)}\n${written}`,
 	);
 	return "written";
+}
+
+/**
+ * Gives back the stack where a run that was killed left it locked; resolves with true where there was one to
+ * give back. A pulumi that is still at work here is waited for: it may have outlived the make that started it.
+ * Another machine's lock stays, and is what `pulumi up` then tells of.
+ */
+export async function releaseStack(step: Step, env: Record<string, string>): Promise<boolean> {
+	const owners = async () => {
+		const locks = await Array.fromAsync(glob(join(paths.state, ".pulumi/locks/**/*.json")));
+		const texts = await Promise.all(locks.map((lock) => readFile(lock, "utf8").catch(() => undefined)));
+		return texts.filter((text) => text !== undefined).map((text) => JSON.parse(text) as LockOwner);
+	};
+	await until("the pulumi that is at work on the lab's stack has ended", 600, async () => {
+		const here = (await owners()).filter((owner) => owner.hostname === hostname());
+		return !(await Promise.all(here.map(({ pid }) => runs(pid, "pulumi")))).some(Boolean);
+	});
+	const left = await owners();
+	if (left.length === 0 || left.some((owner) => owner.hostname !== hostname())) return false;
+	await step.run("pulumi", ["cancel", "--yes", "--stack", STACK], { cwd: checkout, env });
+	return true;
+}
+
+/** As Pulumi writes it into the lock file of a stack. */
+interface LockOwner {
+	pid: number;
+	hostname: string;
 }
 
 /** A digest of the file without its first comment. */

@@ -97,7 +97,7 @@ async function build(tool: Tool, target: string, step: Step, showProgress: (line
 	const folder = join(target, "..");
 	await rm(folder, { recursive: true, force: true });
 	await mkdir(folder, { recursive: true });
-	const half = `${target}.half`;
+	const half = `${target}.half-${process.pid}`; // A compiler whose make was killed may still be writing its own.
 	const ldflags = ["-s", "-w", tool.ldflags].filter(Boolean).join(" ");
 	const env = {
 		CGO_ENABLED: "0",

@@ -15,6 +15,7 @@ const file = z.strictObject({
 	mode: z.string().regex(/^0[0-7]{3}$/, 'is not a mode like "0644"'),
 	owner: z.string().regex(/^[a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*$/, 'is not an owner like "root:root"'),
 	notify: z.array(group),
+	reaction: z.string().min(1),
 });
 
 const fileSet = z.strictObject({
@@ -26,11 +27,23 @@ const fileSet = z.strictObject({
 		privateKey: z.string().min(1),
 		hostKey: z.string().min(1),
 	}),
-	preconditions: z.array(z.strictObject({ run: z.string().min(1), advice: z.string().min(1) })),
+	preconditions: z.array(
+		z.strictObject({
+			run: z.string().min(1),
+			remedy: z.string().min(1).optional(),
+			problem: z.string().min(1),
+			advice: z.string().min(1),
+		}),
+	),
 	checks: z.array(z.strictObject({ name: z.string().min(1), run: z.string().min(1), files: z.array(path).min(1) })),
 	conditions: z.record(
 		z.string().min(1),
-		z.strictObject({ run: z.string().min(1), state: z.string(), notify: z.array(group).min(1) }),
+		z.strictObject({
+			run: z.string().min(1),
+			state: z.string(),
+			notify: z.array(group).min(1),
+			reaction: z.string().min(1),
+		}),
 	),
 	files: z.record(path, file),
 });
@@ -73,28 +86,8 @@ export const FileSet: ResourceType = {
 		for (const key of ["name", "connection", "preconditions", "checks"] as const) {
 			if (!isDeepStrictEqual(old[key], wanted[key])) diff[key] = key === "name" ? "update-replace" : "update";
 		}
-		for (const filePath of new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])) {
-			const [was, will] = [old.files[filePath], wanted.files[filePath]];
-			const at = `files[${JSON.stringify(filePath)}]`;
-			if (was === undefined) diff[at] = "add";
-			else if (will === undefined) diff[at] = "delete";
-			else {
-				for (const key of ["content", "mode", "owner", "notify"] as const) {
-					if (!isDeepStrictEqual(was[key], will[key])) diff[`${at}.${key}`] = "update";
-				}
-			}
-		}
-		for (const name of new Set([...Object.keys(old.conditions), ...Object.keys(wanted.conditions)])) {
-			const [was, will] = [old.conditions[name], wanted.conditions[name]];
-			const at = `conditions[${JSON.stringify(name)}]`;
-			if (was === undefined) diff[at] = "add";
-			else if (will === undefined) diff[at] = "delete";
-			else {
-				for (const key of ["state", "run", "notify"] as const) {
-					if (!isDeepStrictEqual(was[key], will[key])) diff[`${at}.${key}`] = "update";
-				}
-			}
-		}
+		Object.assign(diff, diffEntries("files", old.files, wanted.files, ["content", "mode", "owner", "notify"]));
+		Object.assign(diff, diffEntries("conditions", old.conditions, wanted.conditions, ["state", "run", "notify"]));
 		if (old.owed.length > 0) diff["owed"] = "delete";
 		if (old.interrupted) diff["interrupted"] = "delete";
 		return diff;
@@ -128,7 +121,7 @@ export const FileSet: ResourceType = {
 			const live = found.get(filePath);
 			const declared = old.files[filePath];
 			if (live === undefined || declared === undefined) continue;
-			files[filePath] = { content: live.content, mode: live.mode, owner: live.owner, notify: declared.notify };
+			files[filePath] = { ...declared, content: live.content, mode: live.mode, owner: live.owner };
 		}
 		const recorded = (kind: string): Record<string, string> =>
 			Object.fromEntries(
@@ -154,8 +147,10 @@ export const FileSet: ResourceType = {
 	async update(_id, state, inputs, context) {
 		const old = state as unknown as State;
 		const wanted = inputs as unknown as Inputs;
-		const owed = [...new Set([...old.owed, ...violated(old, wanted)])];
-		return await apply(wanted, old, [...new Set([...changedGroups(old, wanted), ...owed])], owed, context);
+		const owed = [...new Set([...old.owed, ...violated(old, wanted).flatMap(([, { notify }]) => notify)])];
+		const changed = groupsOf(changedFiles(old, wanted).map(([, changedFile]) => changedFile));
+		if (context.preview) for (const sentence of announce(old, wanted)) context.log("info", sentence);
+		return await apply(wanted, old, [...new Set([...changed, ...owed])], owed, context);
 	},
 
 	async delete(_id, state) {
@@ -165,26 +160,55 @@ export const FileSet: ResourceType = {
 	},
 };
 
+/** Compares two records entry by entry, in the keys that count. */
+function diffEntries<Entry extends object>(
+	property: string,
+	old: Record<string, Entry>,
+	wanted: Record<string, Entry>,
+	keys: (keyof Entry & string)[],
+): Diff {
+	const diff: Diff = {};
+	for (const name of new Set([...Object.keys(old), ...Object.keys(wanted)])) {
+		const [was, will] = [old[name], wanted[name]];
+		const at = `${property}[${JSON.stringify(name)}]`;
+		if (was === undefined) diff[at] = "add";
+		else if (will === undefined) diff[at] = "delete";
+		else for (const key of keys) if (!isDeepStrictEqual(was[key], will[key])) diff[`${at}.${key}`] = "update";
+	}
+	return diff;
+}
+
 function groupsOf(files: Inputs["files"][string][]): string[] {
 	return [...new Set(files.flatMap(({ notify }) => notify))].sort();
 }
 
-/** The groups that have to react when `wanted` takes the place of `old`. */
-function changedGroups(old: State, wanted: Inputs): string[] {
-	const changed = [...new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])].flatMap((filePath) => {
+/** The files that differ: path, and the declaration that counts, which is the old one where the file goes. */
+function changedFiles(old: Pick<State, "files">, wanted: Inputs): [path: string, file: Inputs["files"][string]][] {
+	return [...new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])].flatMap((filePath) => {
 		const [was, will] = [old.files[filePath], wanted.files[filePath]];
 		const same = was?.content === will?.content && was?.mode === will?.mode && was?.owner === will?.owner;
-		return same ? [] : [will ?? was].filter((f) => f !== undefined);
+		const counts = will ?? was;
+		return same || counts === undefined ? [] : [[filePath, counts]];
 	});
-	return groupsOf(changed);
 }
 
-/** The groups that have to act because something on the host is not in its declared state. */
-function violated(old: State, wanted: Inputs): string[] {
-	return Object.entries(wanted.conditions).flatMap(([name, { state, notify }]) => {
+/** The conditions that do not hold on the host. */
+function violated(old: State, wanted: Inputs): [name: string, condition: Inputs["conditions"][string]][] {
+	return Object.entries(wanted.conditions).filter(([name, { state }]) => {
 		const was = old.conditions[name];
-		return was === undefined || was.state === state ? [] : notify;
+		return was !== undefined && was.state !== state;
 	});
+}
+
+/** What an update will do and why, a sentence each. */
+function announce(old: State, wanted: Inputs): string[] {
+	const how = (filePath: string) =>
+		old.files[filePath] === undefined ? "is new" : wanted.files[filePath] === undefined ? "goes" : "differs";
+	return [
+		...changedFiles(old, wanted).map(([filePath, { reaction }]) => `${filePath} ${how(filePath)}: ${reaction}`),
+		...violated(old, wanted).map(([name, { reaction }]) => `${name} not as declared: ${reaction}`),
+		...(old.owed.length > 0 ? [`a run that died left a reaction undone (${old.owed.join(", ")}): it is done now`] : []),
+	];
 }
 
 async function apply(
@@ -210,6 +234,7 @@ async function apply(
 		.toString()
 		.split("\n")
 		.map((line) => line.split("\t"));
+	for (const [kind, what] of lines) if (kind === "remedied") context.log("info", `${wanted.connection.host}: ${what}`);
 	const changed = lines.filter(([kind]) => kind === "changed").map(([, filePath]) => filePath);
 	if (changed.length > 0) context.log("info", `replaced on ${wanted.connection.host}: ${changed.join(", ")}`);
 	const revisions = Object.fromEntries(
@@ -245,8 +270,9 @@ async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][]
 		...files.map(([, { content }], i) => entry(`files/${i}`, content)),
 		...scripts(
 			"preconditions",
-			wanted.preconditions.map(({ run, advice }) => [run, advice]),
+			wanted.preconditions.map(({ run, problem, advice }) => [run, problem, advice]),
 		),
+		...wanted.preconditions.flatMap(({ remedy }, i) => (remedy === undefined ? [] : [entry(`remedies/${i}`, remedy)])),
 		...scripts(
 			"checks",
 			wanted.checks.map(({ run, files, name }) => [run, files.join(" "), name]),

@@ -41,7 +41,10 @@ begin() {
 	trap 'exit 129' HUP
 	trap 'exit 130' INT
 	trap 'exit 143' TERM
-	work=$(mktemp -d /run/pulumi-host.XXXXXX)
+	for left in /run/pulumi-host.*; do
+		[ ! -d "$left" ] || kill -0 "$(basename "$left" | cut -d . -f 2)" 2>/dev/null || rm -rf "$left"
+	done
+	work=$(mktemp -d "/run/pulumi-host.$$.XXXXXX")
 }
 
 take_lock() {
@@ -170,6 +173,7 @@ report() {
 		done
 	done
 	while IFS= read -r path; do printf 'changed\t%s\n' "$path"; done <"$work/changed.paths"
+	cat "$work/remedied"
 }
 
 apply() {
@@ -179,8 +183,14 @@ apply() {
 	tar -xf - -C "$work"
 	cd "$work"
 
-	while IFS="$tab" read -r number advice; do
-		sh "preconditions/$number" >precondition.out 2>&1 || fail "$advice ($(tr '\n' ' ' <precondition.out))"
+	: >remedied
+	while IFS="$tab" read -r number problem advice; do
+		! sh "preconditions/$number" >precondition.out 2>&1 </dev/null || continue
+		[ -f "remedies/$number" ] || fail "$problem; $advice ($(tr '\n' ' ' <precondition.out))"
+		sh "remedies/$number" >remedy.out 2>&1 </dev/null || true
+		sh "preconditions/$number" >precondition.out 2>&1 </dev/null ||
+			fail "$problem; $advice ($(tr '\n' ' ' <precondition.out); what was tried said: $(tail -n 3 remedy.out | tr '\n' ' '))"
+		printf 'remedied\t%s\n' "$problem: put right" >>remedied
 	done <preconditions/list
 
 	: >changed
@@ -324,7 +334,7 @@ read_files() {
 	mkdir "$work/observed"
 	while IFS="$tab" read -r number _; do
 		# What a script says when it fails is what there is to see.
-		sh "$work/conditions/$number" >"$work/observed/$number" 2>&1 || true
+		sh "$work/conditions/$number" >"$work/observed/$number" 2>&1 </dev/null || true
 		printf '%s\n' "$work/observed/$number"
 	done <"$work/conditions/list" >>"$work/list"
 	tar -cPf - --no-recursion --files-from "$work/list"

@@ -12,11 +12,19 @@ export interface ManagedFile {
 	owner: string;
 	/** Groups that have to react when this file changes; each has a revision in `FileSet.revisions`. */
 	notify: string[];
+	/** For people, in previews: what happens because this file changed, for example "nginx is restarted". */
+	reaction: string;
 }
 
-/** A shell script that has to exit 0 before anything is staged; `advice` says what to do if it doesn't. */
+/** What has to be so on the host before anything is staged. */
 export interface Precondition {
+	/** A shell script that exits 0 where it is so. */
 	run: string;
+	/** A shell script that makes it so; `run` then decides. */
+	remedy?: string;
+	/** For people: what is wrong where it is not so, for example "Docker does not run there". */
+	problem: string;
+	/** For people: what to do about it, where there is no remedy or it did not help. */
 	advice: string;
 }
 
@@ -36,6 +44,8 @@ export interface Condition {
 	/** The whole output, newlines included. */
 	state: string;
 	notify: string[];
+	/** For people, in previews: what happens because this is not so. */
+	reaction: string;
 }
 
 export interface FileSetArgs {

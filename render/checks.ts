@@ -4,13 +4,6 @@ import { BOUNCE } from "./bounce.ts";
 import { registries } from "./registries.ts";
 import { UNIT } from "./unit.ts";
 
-/** What has to be on the VM before anything is staged. */
-export const preconditions = [
-	{ run: "docker info", advice: "Docker does not run there; install Docker Engine and start it" },
-	{ run: "docker compose version", advice: "Docker has no compose plugin there; install docker-compose-plugin" },
-	{ run: "command -v curl", advice: "curl is not there, and the verification needs it; install it" },
-];
-
 /** `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change. */
 interface Check {
 	name: string;
@@ -56,6 +49,16 @@ systemd-analyze verify "$folder/${UNIT}" || status=$?
 rm -rf "$folder"
 exit "$status"`,
 			files: [unit],
+		},
+		{
+			name: "logrotate refuses its configuration",
+			run: 'logrotate --debug "$(staged /etc/logrotate.d/registry)"',
+			files: ["/etc/logrotate.d/registry"],
+		},
+		{
+			name: "Node.js refuses upkeep.mjs",
+			run: 'node --check --input-type=module <"$(staged /opt/registry/upkeep.mjs)"',
+			files: ["/opt/registry/upkeep.mjs"],
 		},
 		{ name: "sh refuses bounce.sh", run: `sh -n "$(staged ${BOUNCE})"`, files: [BOUNCE] },
 	];

@@ -8,6 +8,7 @@ interface Condition {
 	run: string;
 	state: string;
 	notify: string[];
+	reaction: string;
 }
 
 export function conditions(config: Config): Record<string, Condition> {
@@ -28,7 +29,13 @@ export function conditions(config: Config): Record<string, Condition> {
 				.sort()
 				.join(""),
 			notify: ["compose"],
+			reaction: "compose puts right the containers that differ, then nginx is restarted",
 		},
-		unit: { run: `systemctl is-enabled ${UNIT}`, state: "enabled\n", notify: ["systemd"] },
+		unit: {
+			run: `systemctl is-enabled ${UNIT}`,
+			state: "enabled\n",
+			notify: ["systemd"],
+			reaction: "the unit is enabled; nothing is restarted",
+		},
 	};
 }

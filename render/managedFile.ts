@@ -9,6 +9,8 @@ export interface ManagedFile {
 	owner: string;
 	/** The groups that react, of `compose`, `nginx` and `systemd`. */
 	notify: string[];
+	/** For people: what happens because this file changed. */
+	reaction: string;
 }
 
 /** Files by absolute path. */

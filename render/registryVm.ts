@@ -9,6 +9,7 @@ import { nginx } from "./nginx.ts";
 import { type Registry, registries } from "./registries.ts";
 import { registryConfig } from "./registryConfig.ts";
 import { UNIT, unit } from "./unit.ts";
+import { upkeepFiles } from "./upkeep.ts";
 
 export function registryVmFiles(config: Config): ManagedFiles {
 	const all = registries(config);
@@ -16,10 +17,19 @@ export function registryVmFiles(config: Config): ManagedFiles {
 		...Object.fromEntries(
 			all.map((registry) => {
 				const secret = registry.kind === "cache" && registry.authenticated;
-				return [`/opt/registry/config-${registry.name}.yml`, file(registryConfig(registry, config), "compose", secret)];
+				const content = registryConfig(registry, config);
+				return [`/opt/registry/config-${registry.name}.yml`, file(content, "compose", recreated(registry), secret)];
 			}),
 		),
-		"/opt/registry/htpasswd": file(htpasswd(config.registryUser, config.registryPassword), "compose", true),
+		"/opt/registry/htpasswd": file(
+			htpasswd(config.registryUser, config.registryPassword),
+			"compose",
+			all
+				.filter(({ kind }) => kind === "private")
+				.map(recreated)
+				.join(),
+			true,
+		),
 	};
 	const mounts = (registry: Registry) => [
 		`/opt/registry/config-${registry.name}.yml`,
@@ -28,19 +38,29 @@ export function registryVmFiles(config: Config): ManagedFiles {
 	const digests = Object.fromEntries(
 		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as ManagedFile))]),
 	);
+	const nginxRestarts = "nginx is restarted";
 	return {
-		[BOUNCE]: { content: bounce(config), secret: false, mode: "0755", owner: "root:root", notify: [] },
-		[`/etc/systemd/system/${UNIT}`]: file(unit, "systemd"),
-		"/opt/registry/docker-compose.yml": file(compose(config, all, digests), "compose"),
+		[BOUNCE]: { ...file(bounce(config), "", "nothing is restarted"), mode: "0755", notify: [] },
+		[`/etc/systemd/system/${UNIT}`]: file(unit, "systemd", "systemd reads and enables it; nothing is restarted"),
+		"/opt/registry/docker-compose.yml": file(
+			compose(config, all, digests),
+			"compose",
+			"the containers whose declaration differs are recreated, then nginx is restarted",
+		),
 		...mounted,
-		"/opt/registry/nginx.conf": file(nginx(all), "nginx"),
-		"/opt/registry/tls/fullchain.pem": file(config.tlsCertificate, "nginx"),
-		"/opt/registry/tls/privkey.pem": file(config.tlsPrivateKey, "nginx", true),
+		"/opt/registry/nginx.conf": file(nginx(all), "nginx", nginxRestarts),
+		"/opt/registry/tls/fullchain.pem": file(config.tlsCertificate, "nginx", nginxRestarts),
+		"/opt/registry/tls/privkey.pem": file(config.tlsPrivateKey, "nginx", nginxRestarts, true),
+		...upkeepFiles(all),
 	};
 }
 
-function file(content: string, group: string, secret = false): ManagedFile {
-	return { content, secret, mode: secret ? "0600" : "0644", owner: "root:root", notify: [group] };
+function recreated({ service }: Registry): string {
+	return `${service} is recreated, then nginx is restarted`;
+}
+
+function file(content: string, group: string, reaction: string, secret = false): ManagedFile {
+	return { content, secret, mode: secret ? "0600" : "0644", owner: "root:root", notify: [group], reaction };
 }
 
 /** The digest is in plain sight, so guessing a secret from it has to be slow. */

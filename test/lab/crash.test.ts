@@ -74,7 +74,13 @@ describe("the far side dies at any of its steps", () => {
 		files: Object.fromEntries(
 			["a", "b"].map((name) => [
 				`${ROOT}/${name}`,
-				{ content: `${version}\n`.repeat(5000), mode: "0600", owner: "root:root", notify: [`group-${name}`] },
+				{
+					content: `${version}\n`.repeat(5000),
+					mode: "0600",
+					owner: "root:root",
+					notify: [`group-${name}`],
+					reaction: "none",
+				},
 			]),
 		),
 	});

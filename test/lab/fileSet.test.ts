@@ -23,6 +23,7 @@ const file = (content: string, more: object = {}) => ({
 	mode: "0644",
 	owner: "root:root",
 	notify: ["web"],
+	reaction: "web is restarted",
 	...more,
 });
 const inputs = async (files: Record<string, object>, more: object = {}): Promise<Properties> => ({
@@ -143,7 +144,9 @@ describe("a debt", () => {
 });
 
 describe("a condition", () => {
-	const conditions = { light: { run: `cat ${ROOT}/light`, state: "on\n", notify: ["web"] } };
+	const conditions = {
+		light: { run: `cat ${ROOT}/light`, state: "on\n", notify: ["web"], reaction: "web is restarted" },
+	};
 
 	it("is seen as it is, and its groups act when it is not as declared", async () => {
 		const files = { a: file("1\n") };
@@ -222,12 +225,14 @@ describe("nothing changes when", () => {
 	const changed = { a: file("2\n"), b: file("2\n"), "new/c": file("2\n") };
 
 	it("a precondition fails, and the advice is given", async () => {
-		const preconditions = [{ run: "echo no such thing; false", advice: "install the thing" }];
+		const preconditions = [
+			{ run: "echo no such thing; false", problem: "it is not there", advice: "install the thing" },
+		];
 		await refused(
 			await create(old),
 			changed,
 			{ preconditions },
-			/127\.0\.0\.1 was not changed: install the thing \(no such thing/,
+			/127\.0\.0\.1 was not changed: it is not there; install the thing \(no such thing/,
 		);
 	});
 

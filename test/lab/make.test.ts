@@ -119,7 +119,7 @@ describe("npm run render", () => {
 				["run", "--silent", "render", "--", stack, "/tmp/render-test"],
 				environment,
 			);
-			expect(output).toContain("13 files of registry are in /tmp/render-test");
+			expect(output).toContain("19 files of registry are in /tmp/render-test");
 			expect(exitCode).toBe(0);
 		}
 	});

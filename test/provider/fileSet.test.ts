@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { FileSet } from "../../provider/fileSet.ts";
 import { type Properties, UNKNOWN } from "../../provider/protocol.ts";
 
-const file = { content: "a\n", mode: "0644", owner: "root:root", notify: ["compose"] };
+const file = { content: "a\n", mode: "0644", owner: "root:root", notify: ["compose"], reaction: "c" };
 const inputs = (files: Record<string, object> = { "/etc/one": file }): Properties => ({
 	name: "test",
 	connection: {
@@ -13,7 +13,7 @@ const inputs = (files: Record<string, object> = { "/etc/one": file }): Propertie
 	},
 	preconditions: [],
 	checks: [],
-	conditions: { light: { run: "true", state: "on", notify: ["nginx"] } },
+	conditions: { light: { run: "true", state: "on", notify: ["nginx"], reaction: "n" } },
 	files,
 });
 const state = (files?: Record<string, object>, more: object = {}): Properties => ({
@@ -66,7 +66,9 @@ describe("diff", () => {
 	});
 
 	it("sees a condition that is not as declared", () => {
-		const old = state(undefined, { conditions: { light: { run: "true", state: "off", notify: ["nginx"] } } });
+		const old = state(undefined, {
+			conditions: { light: { run: "true", state: "off", notify: ["nginx"], reaction: "n" } },
+		});
 		expect(FileSet.diff(old, inputs())).toEqual({ 'conditions["light"].state': "update" });
 	});
 
@@ -82,7 +84,7 @@ describe("preview", () => {
 		(await FileSet.update("test", old, wanted, context))["revisions"];
 
 	it("leaves open the revision of a group whose file changes, and of no other", async () => {
-		const other = { ...file, notify: ["nginx"] };
+		const other = { ...file, notify: ["nginx"], reaction: "n" };
 		const wanted = inputs({ "/etc/one": { ...file, content: "b\n" }, "/etc/two": other });
 		expect(await revisions(state({ "/etc/one": file, "/etc/two": other }), wanted)).toEqual({
 			compose: UNKNOWN,
@@ -95,7 +97,9 @@ describe("preview", () => {
 	});
 
 	it("leaves open the revision of a group that has to repair something", async () => {
-		const old = state(undefined, { conditions: { light: { run: "true", state: "off", notify: ["nginx"] } } });
+		const old = state(undefined, {
+			conditions: { light: { run: "true", state: "off", notify: ["nginx"], reaction: "n" } },
+		});
 		expect(await revisions(old, inputs())).toEqual({ compose: "r1", nginx: UNKNOWN });
 	});
 

@@ -12,7 +12,7 @@ afterEach(() => {
 function project(): string {
 	const folder = mkdtempSync(join(tmpdir(), "render-test-"));
 	folders.push(folder);
-	for (const part of ["scripts", "render", "config.ts", "package.json", "Pulumi.prod.yaml"]) {
+	for (const part of ["scripts", "render", "oci", "config.ts", "package.json", "Pulumi.prod.yaml"]) {
 		cpSync(part, join(folder, part), { recursive: true });
 	}
 	symlinkSync(join(process.cwd(), "node_modules"), join(folder, "node_modules"));
@@ -27,12 +27,13 @@ describe("npm run render", () => {
 		const folder = project();
 		const { status, stdout } = render(folder, "prod", "out");
 		expect(status).toBe(0);
-		expect(stdout).toContain("13 files of registry are in out");
+		expect(stdout).toContain("19 files of registry are in out");
 		const root = join(folder, "out/registry/opt/registry");
 		expect(readdirSync(root).sort()).toEqual(
 			[
 				...["config-dockerhub.yml", "config-ghcr.yml", "config-k8s.yml", "config-kyverno.yml", "config-private.yml"],
-				...["config-quay.yml", "bounce.sh", "docker-compose.yml", "htpasswd", "nginx.conf", "tls"],
+				...["config-quay.yml", "bounce.sh", "docker-compose.yml", "htpasswd", "nginx.conf", "tls", "upkeep.mjs"],
+				...["cleanup-tags.sh", "fix-broken-blobs.sh", "garbage-collect.sh"],
 			].sort(),
 		);
 		expect(statSync(join(root, "htpasswd")).mode & 0o777).toBe(0o600);

@@ -1,0 +1,139 @@
+/** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
+import { rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Descriptor, ManifestError, parseManifest } from "../../oci/manifest.ts";
+import type { Link, Repository, Store } from "./store.ts";
+
+export type Problem =
+	| "broken-layer-link"
+	| "orphan-layer-link"
+	| "broken-revision-link"
+	| "missing-revisions"
+	| "broken-tag-link"
+	| "orphan-tag"
+	| "missing-manifest"
+	| "unreadable-manifest"
+	| "orphan-child"
+	| "missing-blob"
+	| "wrong-size";
+
+export interface Finding {
+	registry: string;
+	repository: string;
+	problem: Problem;
+	/** The tag, or the digest of the layer or manifest, in which it was found. */
+	subject: string;
+	detail: string;
+	/** True where the scan took the broken thing away. */
+	removed?: true;
+	/** For an orphan child: true where its content is still there and can be linked again. */
+	relinkable?: true;
+}
+
+export interface ScanOptions {
+	registry: string;
+	/** True for a cache, which legitimately lacks what nobody pulled: only its layer links are looked at. */
+	cache: boolean;
+	/** Removes layer links that lead nowhere; everything else is only reported. */
+	remove: boolean;
+}
+
+/** All that is broken in one registry. */
+export function scan(store: Store, options: ScanOptions): Finding[] {
+	return store.repositories().flatMap((name) => {
+		const repository = store.repository(name);
+		const found: Finding[] = [];
+		const report = (problem: Problem, subject: string, detail: string, more: Partial<Finding> = {}) =>
+			found.push({ registry: options.registry, repository: name, problem, subject, detail, ...more });
+		scanLayers(store, repository, options, report);
+		if (!options.cache) scanManifests(store, repository, report);
+		return found;
+	});
+}
+
+type Report = (problem: Problem, subject: string, detail: string, more?: Partial<Finding>) => void;
+
+function scanLayers(store: Store, repository: Repository, { remove }: ScanOptions, report: Report): void {
+	for (const digest of repository.layers()) {
+		const link = repository.layer(digest);
+		const broken = "problem" in link ? link.problem : link.digest !== digest ? `leads to ${link.digest}` : undefined;
+		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
+		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
+		if (remove) rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
+		report(
+			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
+			digest,
+			broken ?? `its content is not in ${store.blobPath(digest)}`,
+			remove ? { removed: true } : {},
+		);
+	}
+}
+
+function scanManifests(store: Store, repository: Repository, report: Report): void {
+	if (repository.tags().length > 0 && !repository.hasRevisions()) {
+		report("missing-revisions", "_manifests/revisions", "there are tags, but no manifests");
+	}
+	for (const digest of repository.revisions()) {
+		const link = repository.revision(digest);
+		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
+		const broken = "problem" in link ? link.problem : link.digest !== digest ? `leads to ${link.digest}` : undefined;
+		if (broken !== undefined) report("broken-revision-link", digest, broken);
+		else scanManifest(store, repository, digest, report);
+	}
+	for (const tag of repository.tags()) {
+		const link = repository.tag(tag);
+		if ("problem" in link) {
+			if (!isBeingPushed(repository, tag, link)) report("broken-tag-link", tag, link.problem);
+		} else if (!hasRevision(repository, link.digest)) {
+			report("orphan-tag", tag, `names ${link.digest}, which this repository does not have`);
+		}
+	}
+}
+
+function scanManifest(store: Store, repository: Repository, digest: string, report: Report): void {
+	if (store.blobSize(digest) === undefined) {
+		report("missing-manifest", digest, "its content is gone");
+		return;
+	}
+	let manifest: ReturnType<typeof parseManifest>;
+	try {
+		manifest = parseManifest(store.readBlob(digest));
+	} catch (error) {
+		if (!(error instanceof ManifestError)) throw error;
+		report("unreadable-manifest", digest, error.message);
+		return;
+	}
+	if (manifest.kind === "index") {
+		for (const child of manifest.manifests) {
+			if (hasRevision(repository, child.digest)) continue;
+			const there = store.blobSize(child.digest) !== undefined;
+			const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
+			report("orphan-child", digest, detail, there ? { relinkable: true } : {});
+		}
+		return;
+	}
+	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, digest, blob, report);
+}
+
+function scanBlob(store: Store, manifest: string, blob: Descriptor, report: Report): void {
+	const size = store.blobSize(blob.digest);
+	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
+	else if (blob.size !== undefined && size !== blob.size)
+		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
+}
+
+function hasRevision(repository: Repository, digest: string): boolean {
+	const link = repository.revision(digest);
+	return "digest" in link && link.digest === digest;
+}
+
+function isMissing(link: Link): boolean {
+	return "problem" in link && link.problem === "has no link file";
+}
+
+/** A tag's folder exists for a moment before its link does. */
+function isBeingPushed(repository: Repository, tag: string, link: Link): boolean {
+	if (!isMissing(link)) return false;
+	const made = statSync(repository.tagFolder(tag), { throwIfNoEntry: false })?.mtimeMs;
+	return made === undefined || Date.now() - made < 60_000;
+}
