@@ -46,6 +46,8 @@ const schema = z
 				.regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name")
 				.default("root"),
 		}),
+		/** True where `pulumi destroy` has to be refused until this is taken back. */
+		protect: z.boolean().default(false),
 		registryHostKey: z
 			.string()
 			.regex(

@@ -36,7 +36,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 					]),
 				),
 			},
-			{ parent: this },
+			{ parent: this, protect: config.protect },
 		);
 
 		const revision = (group: string) => files.revisions[group] as pulumi.Output<string>;
@@ -45,14 +45,20 @@ export class RegistryVm extends pulumi.ComponentResource {
 			pulumi.Output<string>,
 			pulumi.Output<string>,
 		];
-		const command = (suffix: string, args: Omit<remote.CommandArgs, "connection">, dependsOn: pulumi.Resource[]) =>
+		// Only triggers bounce: without an `update` of its own, a new SSH key would run `create` again.
+		const command = (
+			suffix: string,
+			args: Omit<remote.CommandArgs, "connection">,
+			dependsOn: pulumi.Resource[],
+			protect = false,
+		) =>
 			new remote.Command(
 				`${name}-${suffix}`,
-				{ connection, addPreviousOutputInEnv: false, ...args },
-				{ parent: this, dependsOn },
+				{ connection, addPreviousOutputInEnv: false, update: ":", ...args },
+				{ parent: this, dependsOn, protect },
 			);
 
-		const down = command("compose-down", { delete: `sh ${BOUNCE} down` }, [files]);
+		const down = command("compose-down", { delete: `sh ${BOUNCE} down` }, [files], config.protect);
 		const up = command("compose-up", { create: `sh ${BOUNCE} compose`, triggers: [compose] }, [down]);
 		// Whatever compose recreated, nginx has to forget what it knew about it.
 		const restart = command("nginx-restart", { create: `sh ${BOUNCE} nginx`, triggers: [compose, nginx] }, [up]);

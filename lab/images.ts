@@ -1,6 +1,6 @@
 /** The lab's images: a Debian base, and what is built on it. Tagged by content, so that nothing is built twice. */
 import { createHash } from "node:crypto";
-import { cp, mkdir, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "./engine.ts";
@@ -17,6 +17,8 @@ const PACKAGES =
 /** Local names; the tag is the hash of what the image is made from. */
 export interface Images {
 	base: string;
+	/** The packages that the base was made from, as files. */
+	packages: string;
 	machine: string;
 	registry: string;
 	nginx: string;
@@ -25,10 +27,13 @@ export interface Images {
 
 /** Builds what the engine doesn't have yet; `onBuild` is told what that is. */
 export async function buildImages(engine: Engine, step: Step, onBuild: (what: string) => void): Promise<Images> {
-	const base = `homelab-lab/base:${digest(SUITE, PACKAGES)}`;
-	if (!(await has(engine, step, base))) {
+	const [base, packages] = ["base", "packages"].map((name) => `homelab-lab/${name}:${digest(SUITE, PACKAGES)}`) as [
+		string,
+		string,
+	];
+	if (!(await has(engine, step, packages)) || !(await has(engine, step, base))) {
 		onBuild(`Debian ${SUITE}`);
-		await bootstrap(engine, step, base);
+		await bootstrap(engine, step, base, packages);
 	}
 	const build = (name: string, args: Record<string, string>, tool?: string) =>
 		buildImage(engine, step, name, args, onBuild, tool);
@@ -36,7 +41,12 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	const registry = await build("registry", { BASE: base }, "registry");
 	const nginx = await build("nginx", { BASE: base });
 	const ui = await build("registry-ui", { NGINX: nginx });
-	return { base, machine, registry, nginx, ui };
+	return { base, packages, machine, registry, nginx, ui };
+}
+
+/** A machine with nothing on it but sshd; only a test wants one. */
+export function buildEmptyMachine(engine: Engine, step: Step, { machine, packages }: Images): Promise<string> {
+	return buildImage(engine, step, "empty-machine", { MACHINE: machine, PACKAGES: packages }, () => {});
 }
 
 async function buildImage(
@@ -67,38 +77,45 @@ async function buildImage(
 	return image;
 }
 
-/** The base: debootstrap where we are root on Debian, else the same Debian from its official image. */
-async function bootstrap(engine: Engine, step: Step, image: string): Promise<void> {
-	if (await step.ask("sh", ["-c", "[ $(id -u) = 0 ] && command -v debootstrap"])) {
-		const root = await mkdtemp(join(tmpdir(), "homelab-lab-base-"));
-		try {
-			const mirror = (await step.run("apt-get", ["indextargets", "--format", "$(SITE)", "Codename: bookworm"])).split(
-				"\n",
-			)[0];
-			if (!mirror) throw new StepError("apt knows no mirror for Debian bookworm; run apt-get update");
-			await step.run("debootstrap", [
-				"--variant=minbase",
-				`--include=${PACKAGES.replaceAll(" ", ",")}`,
-				SUITE,
-				root,
-				mirror,
-			]);
-			await step.run("sh", ["-c", `rm -rf ${root}/var/cache/apt/archives/*.deb ${root}/var/lib/apt/lists/*`]);
-			await step.run("sh", ["-c", `tar -C ${root} -c . | docker import - ${image}`], {
-				env: { DOCKER_HOST: engine.host },
-			});
-		} finally {
-			await rm(root, { recursive: true, force: true });
+/**
+ * The base, and the packages it was made from: debootstrap where we are root on Debian, else the same Debian from
+ * its official image.
+ */
+async function bootstrap(engine: Engine, step: Step, base: string, packages: string): Promise<void> {
+	const context = await mkdtemp(join(tmpdir(), "homelab-lab-base-"));
+	const [root, pool] = [join(context, "root"), join(context, "pool")];
+	try {
+		if (await step.ask("sh", ["-c", "[ $(id -u) = 0 ] && command -v debootstrap"])) {
+			const sites = await step.run("apt-get", ["indextargets", "--format", "$(SITE)", `Codename: ${SUITE}`]);
+			const mirror = sites.split("\n")[0];
+			if (!mirror) throw new StepError(`apt knows no mirror for Debian ${SUITE}; run apt-get update`);
+			const include = `--include=${PACKAGES.replaceAll(" ", ",")}`;
+			await step.run("debootstrap", ["--variant=minbase", include, SUITE, root, mirror]);
+			await step.run("sh", ["-c", 'mkdir "$1" && mv "$0"/var/cache/apt/archives/*.deb "$1"', root, pool]);
+			await step.run("sh", ["-c", 'rm -rf "$0"/var/lib/apt/lists/*', root]);
+			const load = (folder: string, image: string) =>
+				step.run("sh", ["-c", 'tar -C "$0" -c . | docker import - "$1"', folder, image], {
+					env: { DOCKER_HOST: engine.host },
+				});
+			await load(pool, packages);
+			await load(root, base);
+			return;
 		}
-		return;
-	}
-	const context = await mkdtemp(join(tmpdir(), "homelab-lab-"));
-	const dockerfile = `FROM debian:${SUITE}-slim
-RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*
+		const dockerfile = `FROM debian:${SUITE}-slim AS base
+RUN rm /etc/apt/apt.conf.d/docker-clean && apt-get update \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES} \\
+ && mkdir /packages && mv /var/cache/apt/archives/*.deb /packages/ && rm -rf /var/lib/apt/lists/*
+FROM scratch AS packages
+COPY --from=base /packages /
+FROM base
+RUN rm -r /packages
 `;
-	await mkdir(context, { recursive: true });
-	await engine.docker(step, ["build", "--tag", image, "--file", "-", context], { input: dockerfile });
-	await rm(context, { recursive: true, force: true });
+		const build = ["build", "--file", "-", context];
+		await engine.docker(step, [...build, "--target", "packages", "--tag", packages], { input: dockerfile });
+		await engine.docker(step, [...build, "--tag", base], { input: dockerfile });
+	} finally {
+		await rm(context, { recursive: true, force: true });
+	}
 }
 
 async function has(engine: Engine, step: Step, image: string): Promise<boolean> {

@@ -53,7 +53,19 @@ export async function startUpstreams(engine: Engine, step: Step, images: Images)
 	return Object.fromEntries(await Promise.all(entries));
 }
 
-/** Starts the registry VM and waits until it is a machine that can be logged in to, with Docker running. */
+/** A container that is a machine: systemd, sshd, an address of its own. */
+export interface Machine {
+	container: string;
+	hostname: string;
+	/** On the lab's network. */
+	address: string;
+	/** Holds its Docker's data. */
+	volume: string;
+	/** By port of the machine: where it is on this machine's loopback. */
+	ports: Record<number, number>;
+}
+
+/** The registry VM; every port that the estate publishes is on this machine's loopback, too. */
 export async function startRegistryVm(engine: Engine, step: Step, images: Images, keys: Keys): Promise<void> {
 	const ports = [
 		...caches.map(({ port }) => port),
@@ -61,39 +73,45 @@ export async function startRegistryVm(engine: Engine, step: Step, images: Images
 		privateRegistry.port,
 		registryVm.uiPort,
 	];
+	const machine = {
+		...registryVm,
+		ports: { 22: registryVm.sshPort, ...Object.fromEntries(ports.map((port) => [port, published(port)])) },
+	};
+	await startMachine(engine, step, machine, images.machine, keys);
+	await until("Docker runs on the registry VM", 90, async () => {
+		return (await engine.ask(step, ["exec", registryVm.container, "docker", "info"])) !== undefined;
+	});
+}
+
+/** Starts a machine and waits until it can be logged in to and resolves names. */
+export async function startMachine(
+	engine: Engine,
+	step: Step,
+	machine: Machine,
+	image: string,
+	keys: Keys,
+): Promise<void> {
 	await ensureContainer(
 		engine,
 		step,
-		registryVm.container,
+		machine.container,
 		[
-			["--hostname", registryVm.hostname, "--network", network.name, "--ip", registryVm.address],
-			["--publish", `127.0.0.1:${registryVm.sshPort}:22`],
-			ports.flatMap((port) => ["--publish", `127.0.0.1:${published(port)}:${port}`]),
-			[
-				"--volume",
-				`${registryVm.volume}:/var/lib/docker`,
-				"--tmpfs",
-				"/run",
-				"--tmpfs",
-				"/run/lock",
-				"--tmpfs",
-				"/tmp",
-			],
+			["--hostname", machine.hostname, "--network", network.name, "--ip", machine.address],
+			Object.entries(machine.ports).flatMap(([inside, here]) => ["--publish", `127.0.0.1:${here}:${inside}`]),
+			["--volume", `${machine.volume}:/var/lib/docker`],
+			["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"],
 			await machineOptions(engine, step),
-			[images.machine],
+			[image],
 		].flat(),
 		[
 			{ name: "etc/ssh/ssh_host_ed25519_key", mode: 0o600, content: keys.host.private },
 			{ name: "root/.ssh/authorized_keys", mode: 0o600, content: `${keys.login.public}\n` },
-			{ name: "etc/netplan/50-cloud-init.yaml", mode: 0o600, content: netplan },
+			{ name: "etc/netplan/50-cloud-init.yaml", mode: 0o600, content: netplan(machine.address) },
 		],
 	);
-	const inVm = (...command: string[]) => engine.ask(step, ["exec", registryVm.container, ...command]);
-	await until("the registry VM has booted, with sshd and Docker running", 90, async () => {
-		return (
-			(await inVm("systemctl", "is-active", "ssh", "docker", "systemd-resolved")) !== undefined &&
-			(await inVm("docker", "info")) !== undefined
-		);
+	const active = ["exec", machine.container, "systemctl", "is-active", "ssh", "systemd-resolved"];
+	await until(`${machine.hostname} has booted, with sshd running`, 90, async () => {
+		return (await engine.ask(step, active)) !== undefined;
 	});
 }
 
@@ -149,13 +167,13 @@ async function mayBePrivileged(): Promise<boolean> {
 	return bounding === undefined || ((BigInt(`0x${bounding}`) >> 24n) & 1n) === 1n;
 }
 
-/** As cloud-init leaves it on the VM. */
-const netplan = `network:
+/** As cloud-init leaves it on a VM. */
+const netplan = (address: string) => `network:
   version: 2
   renderer: networkd
   ethernets:
     eth0:
-      addresses: [${registryVm.address}/24]
+      addresses: [${address}/24]
       routes: [{ to: default, via: ${network.gateway} }]
       nameservers: { addresses: [${dns.address}] }
 `;

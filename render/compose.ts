@@ -62,11 +62,16 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					},
 				},
 			},
-			networks: { registry: { name: "registry", driver: "bridge", ipam: { config: [{ subnet: config.subnet }] } } },
+			networks: { registry: { name: "registry", driver: "bridge", ipam: { config: [addresses(config)] } } },
 			volumes: { "nginx-cache": {} },
 		},
 		{ aliasDuplicateObjects: false },
 	);
+}
+
+/** Docker hands out the upper half by itself, so that a container run by hand never gets a service's address. */
+function addresses({ subnet }: Config) {
+	return { subnet, ip_range: subnet.replace("0/24", "128/25") };
 }
 
 /** The image of each container, by container name. */
