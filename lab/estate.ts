@@ -32,7 +32,6 @@ export const registryVm = {
 	container: "homelab-lab-registry",
 	hostname: "docker-registry",
 	address: "172.30.77.10",
-	volume: "homelab-lab-registry-docker",
 	sshPort: 20022,
 	uiPort: 8080,
 	subnet: "172.28.50.0/24",

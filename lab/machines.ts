@@ -59,8 +59,6 @@ export interface Machine {
 	hostname: string;
 	/** On the lab's network. */
 	address: string;
-	/** Holds its Docker's data. */
-	volume: string;
 	/** By port of the machine: where it is on this machine's loopback. */
 	ports: Record<number, number>;
 }
@@ -98,7 +96,7 @@ export async function startMachine(
 		[
 			["--hostname", machine.hostname, "--network", network.name, "--ip", machine.address],
 			Object.entries(machine.ports).flatMap(([inside, here]) => ["--publish", `127.0.0.1:${here}:${inside}`]),
-			["--volume", `${machine.volume}:/var/lib/docker`],
+			["--volume", "/var/lib/docker"], // Its own, and gone with it: a machine made anew remembers no containers.
 			["--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp"],
 			await machineOptions(engine, step),
 			[image],

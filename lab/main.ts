@@ -272,8 +272,6 @@ async function clean(): Promise<void> {
 			const list = async (args: string[]) => (await engine.docker(step, args)).split("\n").filter(Boolean);
 			const containers = await list(["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);
 			if (containers.length > 0) await engine.docker(step, ["rm", "--force", "--volumes", ...containers]);
-			const volumes = await list(["volume", "ls", "--quiet", "--filter", "name=^homelab-lab-"]);
-			if (volumes.length > 0) await engine.docker(step, ["volume", "rm", ...volumes]);
 			await engine.ask(step, ["network", "rm", network.name]);
 			const images = await list(["images", "--quiet", "--filter", "reference=homelab-lab/*"]);
 			if (images.length > 0) await engine.docker(step, ["rmi", "--force", ...new Set(images)]);

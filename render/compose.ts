@@ -29,8 +29,8 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 								registry.metricsPort !== undefined && { ports: [`${registry.metricsPort}:5001`] }),
 							volumes: [
 								`/opt/registry/data/${registry.name}:/var/lib/registry`,
-								`/opt/registry/config-${registry.name}.yml:/etc/docker/registry/config.yml:ro`,
-								...(registry.kind === "private" ? ["/opt/registry/htpasswd:/auth/htpasswd:ro"] : []),
+								managed(`/opt/registry/config-${registry.name}.yml`, "/etc/docker/registry/config.yml"),
+								...(registry.kind === "private" ? [managed("/opt/registry/htpasswd", "/auth/htpasswd")] : []),
 							],
 							healthcheck: healthcheck(registry),
 						},
@@ -43,8 +43,8 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition}`)),
 					ports: all.map(({ port }) => `${port}:${port}`),
 					volumes: [
-						"/opt/registry/nginx.conf:/etc/nginx/nginx.conf:ro",
-						"/opt/registry/tls:/etc/nginx/tls:ro",
+						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
+						managed("/opt/registry/tls", "/etc/nginx/tls"),
 						"nginx-cache:/var/cache/nginx",
 					],
 					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),
@@ -67,6 +67,11 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 		},
 		{ aliasDuplicateObjects: false },
 	);
+}
+
+/** Mounts what the FileSet puts there. Docker would by itself make a directory in place of a file that is missing. */
+function managed(source: string, target: string) {
+	return { type: "bind", source, target, read_only: true, bind: { create_host_path: false } };
 }
 
 /** Docker hands out the upper half by itself, so that a container run by hand never gets a service's address. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateRegistry, published } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { containers, onVm, run, up, type Variant, variant } from "./lab.ts";
+import { containers, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 beforeAll(async () => {
@@ -43,6 +43,9 @@ describe("who reacts to", () => {
 	it.each([
 		["docker-compose.yml (the UI's port)", set("uiPort", 8081), ["registry-ui"], [NGINX]],
 		["config-ghcr.yml", cacheUpstream(1, "ghcr"), ["registry-ghcr"], [NGINX]],
+		["config-quay.yml", cacheUpstream(2, "quay"), ["registry-quay"], [NGINX]],
+		["config-k8s.yml", cacheUpstream(3, "k8s"), ["registry-k8s"], [NGINX]],
+		["config-kyverno.yml", cacheUpstream(4, "kyverno"), ["registry-kyverno"], [NGINX]],
 		["config-dockerhub.yml (its account)", set("dockerhubUsername", "another"), ["registry-dockerhub"], [NGINX]],
 		["config-private.yml", inside("privateRegistry", { maxSize: "90GiB" }), ["registry-private"], [NGINX]],
 		["htpasswd (the user)", set("registryUser", "renamed"), ["registry-private"], [NGINX]],
@@ -59,6 +62,8 @@ describe("who reacts to", () => {
 			[],
 			[],
 		],
+		["the upkeep's program", () => changed.edit("scripts/vm/main.ts", "would remove", "would take away"), [], []],
+		["the crontab", () => changed.edit("render/upkeep.ts", "--keep 10", "--keep 11"), [], []],
 		["the unit", () => changed.edit("render/unit.ts", "Container registries", "Registries"), [], []],
 		["the registry's image", inside("images", { registry: "registry:2.8.3-again" }), six, [NGINX]],
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {
@@ -98,6 +103,23 @@ describe("who reacts to", () => {
 			...["--user", `renamed:${password}`, `https://${address}/v2/`],
 		]);
 		expect(status.stdout).toBe("200");
+	});
+});
+
+describe("the preview", () => {
+	it("says in words who will be restarted, and why", async () => {
+		await up();
+		await using other = await variant();
+		await other.configure((config) => Object.assign(config, { "homelab-registry:dockerhubUsername": "another" }));
+		await other.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # words");
+		await onVm("docker stop registry-quay");
+		const { output } = await pulumi(["preview", "--stack", "lab"], other.folder);
+		await onVm("docker start registry-quay");
+		expect(output).toContain(
+			"/opt/registry/config-dockerhub.yml differs: registry-dockerhub is recreated, then nginx is restarted",
+		);
+		expect(output).toContain("/opt/registry/nginx.conf differs: nginx is restarted");
+		expect(output).toContain("containers not as declared: compose puts right the containers that differ");
 	});
 });
 

@@ -138,6 +138,8 @@ describe("pulumi is killed", () => {
 	afterAll(() => changed[Symbol.asyncDispose]());
 
 	it.each([
+		["after the staging", "sync .*/generations/"],
+		["after the first file", "mv -fT .*/.nginx.conf.staged"],
 		["between the files and the restart", "compose --progress quiet up"],
 		["between compose and nginx", "docker restart registry-nginx"],
 		["before the verification", "curl.*5000/v2"],
@@ -201,6 +203,37 @@ describe("pulumi is killed", () => {
 		expect((await changed.up()).exitCode).toBe(0);
 		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# reboot");
 		expect((await changed.up()).output).toMatch(/Resources:\n +\d+ unchanged\n/);
+	});
+});
+
+describe("the way to the VM is cut", () => {
+	it("the update fails and says so, and the next one does what is owed", async () => {
+		await using changed = await variant();
+		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # cut");
+		await arm("hold", "never", "docker restart registry-nginx");
+		const cut = changed.up();
+		await until("the update has come so far", 60, async () => (await onVm("ls /run/fault")).includes("reached"));
+		await onVm("kill $(ps -o ppid= -p $(pgrep -of 'bounce[.]sh nginx'))");
+		const { exitCode, output } = await cut;
+		expect(exitCode).not.toBe(0);
+		expect(output).toMatch(/registry-nginx-restart/);
+		await onVm("pkill -9 -f 'bounce[.]sh'; true");
+		await disarm();
+		expect((await changed.up()).exitCode).toBe(0);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# cut");
+		expect((await changed.up()).output).toMatch(/Resources:\n +\d+ unchanged\n/);
+	});
+});
+
+describe("Docker was stopped", () => {
+	it("is seen, and the next update starts it and all that ran in it", async () => {
+		await onVm("systemctl stop docker.socket docker.service");
+		const found = await drift();
+		expect(found.exitCode).not.toBe(0);
+		expect(found.output).toMatch(/Cannot connect to the Docker daemon/);
+		expect((await up()).output).toContain("Docker does not run there: put right");
+		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
+		expect((await drift()).exitCode).toBe(0);
 	});
 });
 

@@ -48,3 +48,43 @@ describe("a change by hand", () => {
 		expect((await drift()).exitCode).toBe(0);
 	});
 });
+
+describe("what is not a file", () => {
+	const strays = `name: other
+services: { x: { image: registry:2.8.3, container_name: stray, networks: [registry] } }
+networks: { registry: { external: true } }
+`;
+	afterEach(up);
+
+	it.each([
+		[
+			"a stray container of another compose file",
+			`printf '%s' '${strays}' >/run/other.yml && docker compose --progress quiet --file /run/other.yml up --detach`,
+			"stray registry:2.8.3 running",
+		],
+		["a stopped container", "docker stop registry-quay", "registry-quay registry:2.8.3 exited"],
+		["a container that is gone", "docker rm --force registry-quay", "registry-quay registry:2.8.3 running"],
+		[
+			"a container that runs another image",
+			"docker tag registry:2.8.3 registry:other && docker rm --force registry-ui && docker run --detach --name registry-ui registry:other",
+			"registry-ui registry:other running",
+		],
+		[
+			"a line that is gone from the crontab",
+			"sed -i /cleanup-tags/d /etc/cron.d/registry",
+			"cleanup-tags.sh --keep 10",
+		],
+		["a unit that is disabled", "systemctl disable docker-compose-registry.service", "disabled"],
+	])("%s is seen and repaired", async (_, change, shown) => {
+		await onVm(change);
+		const found = await drift();
+		expect(found.exitCode).not.toBe(0);
+		expect(found.output).toContain(shown);
+		const containersBefore = await containers();
+		await up();
+		expect((await drift()).exitCode).toBe(0);
+		// Who was all right is left alone.
+		expect((await containers())["registry-ghcr"]).toEqual(containersBefore["registry-ghcr"]);
+		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
+	});
+});

@@ -15,7 +15,6 @@ const machine: Machine = {
 	container: "homelab-lab-empty",
 	hostname: "empty",
 	address: "172.30.77.11",
-	volume: "homelab-lab-empty-docker",
 	ports: { 22: 20_023 },
 };
 const step = new Step("empty-machine");
@@ -59,7 +58,6 @@ async function fillMirror(images: Images) {
 
 async function remove() {
 	await engine.ask(step, ["rm", "--force", "--volumes", machine.container]);
-	await engine.ask(step, ["volume", "rm", "--force", machine.volume]);
 }
 
 const backend = () => ({ PULUMI_BACKEND_URL: `file://${join(folder, "state")}` });

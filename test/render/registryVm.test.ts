@@ -36,7 +36,11 @@ describe("the prod estate, as facts.md has it", () => {
 				restart: "always",
 				volumes: expect.arrayContaining([
 					`/opt/registry/data/${name}:/var/lib/registry`,
-					`/opt/registry/config-${name}.yml:/etc/docker/registry/config.yml:ro`,
+					expect.objectContaining({
+						source: `/opt/registry/config-${name}.yml`,
+						target: "/etc/docker/registry/config.yml",
+						read_only: true,
+					}),
 				]),
 			});
 			expect(JSON.stringify(services[`registry-${name}`].healthcheck.test)).toContain("http://127.0.0.1:5000/v2/");

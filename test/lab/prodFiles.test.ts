@@ -1,0 +1,92 @@
+/** Every file of the estate of facts.md, judged by the program that reads it. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseConfig } from "../../config.ts";
+import { vmImages } from "../../lab/machines.ts";
+import { paths } from "../../lab/paths.ts";
+import { tarball } from "../../provider/tarball.ts";
+import { registryVmFiles } from "../../render/registryVm.ts";
+import { exampleValues } from "../exampleConfig.ts";
+import { env, onVm, run } from "./lab.ts";
+
+const ROOT = "/srv/prod";
+const names = ["dockerhub", "ghcr", "quay", "k8s", "kyverno", "private"];
+
+beforeAll(async () => {
+	const key = (name: string) => readFile(join(paths.keys, name), "utf8");
+	const config = parseConfig("prod", {
+		...exampleValues(),
+		tlsCertificate: await key("registry.pem"),
+		tlsPrivateKey: await key("registry.key"),
+	});
+	const entries = Object.entries(registryVmFiles(config)).map(([path, { content, mode }]) => {
+		return { name: `.${path}`, mode: Number.parseInt(mode, 8), content };
+	});
+	const args = ["-F", env("LAB_SSH_CONFIG"), "registry", `rm -rf ${ROOT} && mkdir ${ROOT} && tar -xf - -C ${ROOT}`];
+	expect((await run("ssh", args, { input: await tarball(entries) })).exitCode).toBe(0);
+});
+afterAll(() => onVm(`rm -rf ${ROOT}`));
+
+describe("is taken", () => {
+	it("docker-compose.yml by docker compose, which sees the six registries, nginx and the UI", async () => {
+		const services = await onVm(`docker compose --file ${ROOT}/opt/registry/docker-compose.yml config --services`);
+		expect(services.split("\n").sort()).toEqual(
+			[...names.map((name) => `registry-${name}`), "nginx", "registry-ui"].sort(),
+		);
+	});
+
+	it("nginx.conf by nginx", async () => {
+		const said = await onVm(
+			`docker run --rm --network none --volume ${ROOT}/opt/registry/nginx.conf:/etc/nginx/nginx.conf:ro --volume ${ROOT}/opt/registry/tls:/etc/nginx/tls:ro ${vmImages.nginx} nginx -t 2>&1`,
+		);
+		expect(said).toContain("test is successful");
+	});
+
+	it.each(names.slice(1))("config-%s.yml by the registry, which serves with it and says its name", async (name) => {
+		// Not dockerhub's: with an account, the registry asks Docker Hub itself before it serves.
+		const container = `prod-${name}`;
+		await onVm(
+			`docker run --detach --name ${container} --volume ${ROOT}/opt/registry/config-${name}.yml:/etc/docker/registry/config.yml:ro --volume ${ROOT}/opt/registry/htpasswd:/auth/htpasswd:ro ${vmImages.registry}`,
+		);
+		try {
+			const headers = await onVm(
+				`curl -s --retry 10 --retry-connrefused -o /dev/null -D - http://$(docker inspect --format '{{.NetworkSettings.IPAddress}}' ${container}):5000/v2/`,
+			);
+			expect(headers).toContain(name === "private" ? " 401 " : " 200 ");
+			expect(headers).toContain(`X-Registry-Name: ${name}`);
+		} finally {
+			await onVm(`docker rm --force --volumes ${container}`);
+		}
+	});
+
+	it("config-dockerhub.yml by the registry's parser", async () => {
+		await onVm(
+			`mkdir -p /run/prod-store/docker/registry/v2/repositories /run/prod-store/docker/registry/v2/blobs/sha256 && docker run --rm --network none --volume /run/prod-store:/var/lib/registry --volume ${ROOT}/opt/registry/config-dockerhub.yml:/config.yml:ro ${vmImages.registry} garbage-collect --dry-run /config.yml; status=$?; rm -r /run/prod-store; exit $status`,
+		);
+	});
+
+	it("the unit by systemd, the logs' rotation by logrotate, the scripts by sh and Node.js", async () => {
+		await onVm(`systemd-analyze verify ${ROOT}/etc/systemd/system/docker-compose-registry.service`);
+		await onVm(`logrotate --debug ${ROOT}/etc/logrotate.d/registry`);
+		await onVm(`for script in ${ROOT}/opt/registry/*.sh; do sh -n "$script" || exit 1; done`);
+		await onVm(`node --check ${ROOT}/opt/registry/upkeep.mjs`);
+	});
+
+	it("htpasswd by the registry: the user's password opens, another doesn't", async () => {
+		const container = "prod-htpasswd";
+		await onVm(
+			`docker run --detach --name ${container} --volume ${ROOT}/opt/registry/config-private.yml:/etc/docker/registry/config.yml:ro --volume ${ROOT}/opt/registry/htpasswd:/auth/htpasswd:ro ${vmImages.registry}`,
+		);
+		const status = (password: string) =>
+			onVm(
+				`curl -s --retry 10 --retry-connrefused -o /dev/null -w '%{http_code}' --user pusher:${password} http://$(docker inspect --format '{{.NetworkSettings.IPAddress}}' ${container}):5000/v2/`,
+			);
+		try {
+			expect(await status("registry-password-material")).toBe("200");
+			expect(await status("another")).toBe("401");
+		} finally {
+			await onVm(`docker rm --force --volumes ${container}`);
+		}
+	});
+});

@@ -1,0 +1,163 @@
+/** No secret is ever in clear text but in the files that are there to hold it. */
+import { execFile } from "node:child_process";
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { paths } from "../../lab/paths.ts";
+import { env, type Outcome, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+
+/** Some of each secret that is nowhere by chance. The Docker Hub password is changed by the test, from one to the other. */
+const newPassword = "dockerhub-material-4711-new";
+let secrets: Record<string, string>;
+let changed: Variant;
+const outputs: Outcome[] = [];
+/** The command lines and environments that were seen while the update ran, here and on the VM. */
+let processes = "";
+
+beforeAll(async () => {
+	await up();
+	const key = async (name: string) => (await readFile(join(paths.keys, name), "utf8")).split("\n");
+	secrets = {
+		"the SSH key": (await key("login"))[2] as string,
+		"the TLS key": (await key("registry.key"))[1] as string,
+		"the registry's password": (await key("registry-password"))[0] as string,
+		"Docker Hub's password": (await key("dockerhub-password"))[0] as string,
+		"Docker Hub's new password": newPassword,
+	};
+	for (const secret of Object.values(secrets)) expect(secret.length).toBeGreaterThan(15);
+
+	changed = await variant();
+	await run("pulumi", ["config", "set", "--stack", "lab", "--secret", "dockerhubPassword"], {
+		cwd: changed.folder,
+		input: newPassword,
+	});
+	await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # secrets");
+	const all = ["--stack", "lab"];
+	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
+	outputs.push(await pulumi(["preview", "--json", ...all], changed.folder));
+	const watched = watchProcesses();
+	outputs.push(await pulumi(["up", "--yes", "--diff", ...all], changed.folder));
+	processes = await watched();
+	expect(outputs.at(-1)?.exitCode).toBe(0);
+	// A hand edit in a file that holds a secret is drift that has to be shown without it.
+	await onVm("sed -i s/new/gnu/ /opt/registry/config-dockerhub.yml");
+	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
+	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
+	outputs.push(await pulumi(["stack", "export", ...all]), await pulumi(["stack", "--show-urns", ...all]));
+});
+afterAll(async () => {
+	await changed[Symbol.asyncDispose]();
+	await up();
+});
+
+/** Looks at every process, again and again, until it is stopped. The VM's processes are seen from here, too. */
+function watchProcesses() {
+	const execute = promisify(execFile);
+	const seen = new Set<string>();
+	let stopped = false;
+	const script =
+		"for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; tr '\\0' ' ' <$p/environ; echo; done 2>/dev/null";
+	const loop = (async () => {
+		while (!stopped) {
+			const { stdout } = await execute("sh", ["-c", script], { maxBuffer: 1e9 }).catch((error) => error);
+			for (const line of String(stdout).split("\n")) seen.add(line);
+		}
+	})();
+	return async () => {
+		stopped = true;
+		await loop;
+		return [...seen].join("\n");
+	};
+}
+
+const holders = (text: string) => Object.keys(secrets).filter((name) => text.includes(secrets[name] as string));
+
+describe("in clear text, there is no secret in", () => {
+	it("what preview, up, drift and export print", () => {
+		expect(outputs.map(({ output }) => output).join().length).toBeGreaterThan(1000);
+		expect(outputs.flatMap(({ output }) => holders(output))).toEqual([]);
+	});
+
+	it("the state, its backups and its history, Pulumi's home and logs", async () => {
+		const found: string[] = [];
+		for (const folder of [paths.state, paths.pulumiHome, paths.logs]) {
+			for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+				if (!entry.isFile()) continue;
+				const file = join(entry.parentPath, entry.name);
+				for (const name of holders(await readFile(file, "latin1"))) found.push(`${file}: ${name}`);
+			}
+		}
+		expect(found).toEqual([]);
+	});
+
+	it("the command line or the environment of any process, here or on the VM", () => {
+		expect(processes).toContain("bounce.sh");
+		expect(processes).toContain("pulumi-resource-host");
+		expect(holders(processes)).toEqual([]);
+	});
+
+	it("a temporary file or a log, here or on the VM, once the update is over", async () => {
+		const patterns = Object.values(secrets).join("\n");
+		const grep = async (where: string, outcome: Promise<Outcome>) => {
+			const { exitCode, stdout } = await outcome;
+			expect(exitCode, `${where}: ${stdout}`).toBe(1); // grep found nothing, and had no trouble looking.
+		};
+		await grep(
+			"here",
+			run("sh", ["-c", "grep -rlF -f - --exclude-dir='homelab-registry-test-*' /tmp /var/tmp /dev/shm"], {
+				input: patterns,
+			}),
+		);
+		const onMachine = (command: string) =>
+			run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", command], { input: patterns });
+		await grep("on the VM", onMachine("grep -rlF -D skip -f - /tmp /var/tmp /run /var/log /dev/shm 2>/dev/null"));
+		await grep(
+			"its journal",
+			onMachine(
+				"cat >/root/patterns; journalctl --no-pager | grep -F -f /root/patterns; s=$?; rm /root/patterns; exit $s",
+			),
+		);
+		await grep(
+			"container logs",
+			onMachine(
+				"cat >/root/patterns; for c in $(docker ps -aq); do docker logs $c 2>&1; done | grep -F -f /root/patterns; s=$?; rm /root/patterns; exit $s",
+			),
+		);
+	});
+
+	it("a file on the VM that others than root can read, what is kept for a rollback included", async () => {
+		const { stdout } = await run(
+			"ssh",
+			[
+				"-F",
+				env("LAB_SSH_CONFIG"),
+				"registry",
+				"grep -rlF -D skip -f - /opt/registry /var/lib/pulumi-host /etc | xargs stat -c '%a %U %n'",
+			],
+			{
+				input: Object.values(secrets).join("\n"),
+			},
+		);
+		const lines = stdout.split("\n");
+		expect(lines.filter((line) => !line.startsWith("600 root "))).toEqual([]);
+		expect(stdout).toContain("/opt/registry/config-dockerhub.yml");
+		expect(stdout).toContain("/opt/registry/tls/privkey.pem");
+	});
+});
+
+describe("while files are put in place", () => {
+	it("whatever holds a secret has mode 0600 from its first byte", async () => {
+		const watch = `end=$(($(date +%s) + 20)); while [ $(date +%s) -lt $end ] && [ ! -e /run/seen-enough ]; do
+	find /opt/registry /run/pulumi-host.* -maxdepth 3 -type f -newer /root/before -printf '%m %p\\n' 2>/dev/null
+done | sort -u; rm -f /run/seen-enough`;
+		await onVm("touch /root/before; rm -f /run/seen-enough");
+		const looking = onVm(watch);
+		await onVm("rm /opt/registry/config-dockerhub.yml /opt/registry/tls/privkey.pem");
+		await up();
+		await onVm("touch /run/seen-enough");
+		const seen = (await looking).split("\n").filter((line) => /config-dockerhub|privkey|pulumi-host/.test(line));
+		expect(seen.length).toBeGreaterThan(0);
+		expect(seen.filter((line) => !line.startsWith("600 "))).toEqual([]);
+	});
+});
