@@ -51,6 +51,8 @@ beforeAll(async () => {
 	await write(`${OLD}/docker-compose.yml`, oldCompose);
 	await write(`${OLD}/nginx.conf`, oldNginx);
 	for (const name of names) await write(`${OLD}/config-${name}.yml`, config(name));
+	// One after the other, as addresses go to whoever comes first.
+	for (const name of names) await old(`up --detach ${name}`);
 	await old("up --detach --wait");
 });
 afterAll(async () => {
@@ -98,7 +100,7 @@ describe("trap 2: the nginx file that is managed is the one that nginx reads", (
 	it("is what compose mounts", async () => {
 		const mount = `docker inspect --format '{{range .Mounts}}{{.Source}}>{{.Destination}}{{"\\n"}}{{end}}' registry-nginx`;
 		expect(await onVm(mount)).toContain("/opt/registry/nginx.conf>/etc/nginx/nginx.conf");
-		const live = await onVm("docker exec registry-nginx cat /etc/nginx/nginx.conf");
+		const live = await onVm("docker exec registry-nginx busybox cat /etc/nginx/nginx.conf");
 		expect(await onVm("cat /opt/registry/nginx.conf")).toBe(live);
 	});
 });
