@@ -30,9 +30,9 @@ exec "$real" "$@"
 `;
 const arm = (kind: "kill" | "hold", at: number | "never", match = "") =>
 	onVm(
-		`rm -rf /run/fault; mkdir /run/fault; : >/run/fault/calls; echo ${at} >/run/fault/at; printf '${match}' >/run/fault/match; echo ${kind} >/run/fault/kind; : >/run/fault/hold`,
+		`/usr/bin/rm -rf /run/fault; mkdir /run/fault; : >/run/fault/calls; echo ${at} >/run/fault/at; printf '${match}' >/run/fault/match; echo ${kind} >/run/fault/kind; : >/run/fault/hold`,
 	);
-const disarm = () => onVm("rm -rf /run/fault");
+const disarm = () => onVm("/usr/bin/rm -rf /run/fault") /* not the wrapped one */;
 
 beforeAll(async () => {
 	await up();
@@ -180,6 +180,7 @@ describe("pulumi is killed", () => {
 			cwd: changed.folder,
 			stdio: "ignore",
 		});
+		const ended = once(child, "exit"); // It may end while the VM goes down.
 		await until("the update has come so far", 60, async () => (await onVm("ls /run/fault")).includes("reached"));
 		await run("docker", [
 			"--host",
@@ -189,7 +190,7 @@ describe("pulumi is killed", () => {
 			"5",
 			registryVm.container,
 		]);
-		await once(child, "exit");
+		await ended;
 		await until("the VM is back, its unit has brought the containers up", 120, async () => {
 			const { exitCode } = await run("ssh", [
 				"-F",

@@ -201,6 +201,7 @@ function dialOnce(connection: Connection): Promise<ssh2.Client> {
 			passphrase: connection.privateKeyPassword,
 			agent: connection.agentSocketPath ?? process.env["SSH_AUTH_SOCK"],
 			readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
+			keepaliveInterval: 15_000, // A host that went away without a word; Go's dialer looks as often.
 			hostVerifier: (key: Buffer) => {
 				mismatch = pinned !== undefined && !key.equals(pinned);
 				return !mismatch;
