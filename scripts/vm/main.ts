@@ -108,7 +108,7 @@ function collectGarbage(args: string[]): number {
 		);
 		return 1;
 	}
-	if (!values["dry-run"]) execFileSync("docker", ["stop", "--time", "60", container], { stdio: "ignore" });
+	if (!values["dry-run"]) execFileSync("docker", ["stop", "-t", "60", container], { stdio: "ignore" });
 	try {
 		const garbage = findGarbage(store, { cache, grace });
 		if (!values["dry-run"]) removeGarbage(store, garbage);

@@ -186,7 +186,7 @@ describe("pulumi is killed", () => {
 			"--host",
 			process.env["LAB_DOCKER_HOST"] as string,
 			"restart",
-			"--time",
+			"-t",
 			"5",
 			registryVm.container,
 		]);

@@ -100,7 +100,7 @@ describe("an empty machine", () => {
 	});
 
 	it("comes back by itself after a reboot", async () => {
-		await engine.docker(step, ["restart", "--time", "20", machine.container]);
+		await engine.docker(step, ["restart", "-t", "20", machine.container]);
 		await until("every port answers as itself again", 120, async () => {
 			return (await onMachine("sh /opt/registry/bounce.sh try-verify </dev/null")).exitCode === 0;
 		});

@@ -1,10 +1,11 @@
 /** The commands of the lab, as a person uses them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { glob, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { paths } from "../../lab/paths.ts";
+import { until } from "../../lab/run.ts";
 import { checkout, env, onVm, run } from "./lab.ts";
 
 const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
@@ -40,6 +41,42 @@ describe("make lab", () => {
 		const [code, by] = await once(child, "exit");
 		expect(by ?? code).toBe(signal === "SIGKILL" ? "SIGKILL" : 130);
 		expect((await make("lab")).output).toContain("The lab is up");
+	});
+
+	it("goes on after all of it was killed in the middle of pulumi up, which leaves the stack locked", async () => {
+		const child = spawn(process.execPath, ["lab/main.ts", "up"], { cwd: checkout, detached: true, stdio: "ignore" });
+		const ended = once(child, "exit");
+		const locks = () => Array.fromAsync(glob(join(paths.state, ".pulumi/locks/**/*.json")));
+		await until("pulumi has locked the stack", 60, async () => (await locks()).length > 0);
+		process.kill(-(child.pid as number), "SIGKILL");
+		await ended;
+		expect(await locks()).toHaveLength(1);
+		const { exitCode, output } = await make("lab");
+		expect(output).toContain("unlocked after a run that was killed");
+		expect(exitCode).toBe(0);
+	});
+
+	it("leaves the lock of another machine alone, and says whose it is", async () => {
+		const lock = join(paths.state, ".pulumi/locks/organization/homelab-registry/lab/elsewhere.json");
+		const owner = { pid: 1, username: "somebody", hostname: "elsewhere", timestamp: "2026-01-01T00:00:00Z" };
+		await mkdir(dirname(lock), { recursive: true });
+		await writeFile(lock, JSON.stringify(owner));
+		try {
+			const { exitCode, output } = await make("lab");
+			expect(exitCode).not.toBe(0);
+			expect(output).toContain("somebody@elsewhere");
+		} finally {
+			await rm(lock);
+		}
+	});
+
+	it("takes the plugins of LAB_PLUGINS, and goes back to its own without it", async () => {
+		const { output } = await run("make", ["-s", "lab"], {
+			cwd: checkout,
+			env: { LAB_PLUGINS: join(checkout, "lab/plugins/command") },
+		});
+		expect(output).toContain("command 1.2.1 (LAB_PLUGINS)");
+		expect((await make("lab")).output).toMatch(/command 1\.2\.1 \((installed|stand-in)\)/);
 	});
 
 	it("refuses to run twice at a time, and says who is at work", async () => {

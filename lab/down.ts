@@ -1,0 +1,55 @@
+/** `make lab-down` and `make lab-clean`. */
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { type Engine, findEngine, hasOwnEngine, startEngine, stopEngine } from "./engine.ts";
+import { network } from "./estate.ts";
+import { lock } from "./lock.ts";
+import { LABEL } from "./machines.ts";
+import { cache, checkout } from "./paths.ts";
+import { Step } from "./run.ts";
+import { STACK } from "./stack.ts";
+
+/** Stops the lab's containers, and the engine where it is the lab's own. */
+export async function down(): Promise<void> {
+	await using _lock = await lock();
+	await takeDown();
+	console.log("the lab is down; make lab brings it back as it was built");
+}
+
+/** The engine to take down: the lab's own is started once more where it died and left containers. */
+async function engineToStop(step: Step): Promise<Engine | undefined> {
+	return (await hasOwnEngine()) ? startEngine(step) : findEngine(step);
+}
+
+async function takeDown(): Promise<void> {
+	const step = new Step("down");
+	const engine = await engineToStop(step);
+	if (engine !== undefined) {
+		const containers = (await engine.docker(step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]))
+			.split("\n")
+			.filter(Boolean);
+		if (containers.length > 0) await engine.docker(step, ["stop", "-t", "20", ...containers]);
+	}
+	await stopEngine();
+}
+
+/** Removes all that the lab ever made, but for the Debian packages of this machine. */
+export async function clean(): Promise<void> {
+	{
+		await using _lock = await lock();
+		const step = new Step("clean");
+		const engine = await engineToStop(step);
+		if (engine !== undefined) {
+			const list = async (args: string[]) => (await engine.docker(step, args)).split("\n").filter(Boolean);
+			const containers = await list(["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);
+			if (containers.length > 0) await engine.docker(step, ["rm", "--force", "--volumes", ...containers]);
+			await engine.ask(step, ["network", "rm", network.name]);
+			const images = await list(["images", "--quiet", "--filter", "reference=homelab-lab/*"]);
+			if (images.length > 0) await engine.docker(step, ["rmi", "--force", ...new Set(images)]);
+		}
+		await stopEngine();
+	}
+	await rm(cache, { recursive: true, force: true });
+	await rm(join(checkout, `Pulumi.${STACK}.yaml`), { force: true });
+	console.log("nothing of the lab is left");
+}

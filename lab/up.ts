@@ -1,0 +1,156 @@
+/** `make lab`: builds what is missing, starts it, and runs pulumi up against it. */
+import { mkdir } from "node:fs/promises";
+import { Listr, PRESET_TIMER } from "listr2";
+import { type Engine, startEngine } from "./engine.ts";
+import { caches, published } from "./estate.ts";
+import { buildImages, type Images } from "./images.ts";
+import { type Keys, makeKeys } from "./keys.ts";
+import { lock } from "./lock.ts";
+import { loadVmImages, startDns, startNetwork, startRegistryVm, startUpstreams } from "./machines.ts";
+import { installPackages } from "./packages.ts";
+import { cache, checkout, paths } from "./paths.ts";
+import { installPlugins } from "./plugins.ts";
+import { Step } from "./run.ts";
+import { configureStack, environment, pulumiEnvironment, releaseStack, STACK } from "./stack.ts";
+import { forgetBuildCaches, provide, tools } from "./tools.ts";
+import { fillUpstreams } from "./upstreams.ts";
+
+interface Context {
+	engine: Engine;
+	images: Images;
+	keys: Keys;
+	env: Record<string, string>;
+}
+
+export async function up(): Promise<void> {
+	await mkdir(cache, { recursive: true });
+	await using _lock = await lock();
+	process.env["PATH"] = `${paths.bin}:${process.env["PATH"]}`;
+	const env = { ...pulumiEnvironment() };
+	const tasks = new Listr<Context>(
+		[
+			{
+				title: "Packages of this machine",
+				task: async (_, task) => {
+					task.title += `: ${await installPackages(new Step("packages"))}`;
+				},
+			},
+			{
+				title: "Tools",
+				task: (_, task) =>
+					task.newListr(
+						[
+							...tools.map((tool) => ({
+								title: tool.name,
+								task: async (_: Context, task: { title: string; output: string }) => {
+									const how = await provide(tool, (line) => {
+										task.output = line;
+									});
+									task.title = `${tool.name}: ${how}`;
+								},
+							})),
+						],
+						// Two at a time is what two cores can do.
+						{ concurrent: 2 },
+					),
+			},
+			{ title: "Build caches", task: () => forgetBuildCaches() },
+			{
+				title: "Docker engine",
+				task: async (context, task) => {
+					context.engine = await startEngine(new Step("engine"));
+					task.title += context.engine.ours ? ": the lab's own" : `: the one at ${context.engine.host}`;
+				},
+			},
+			{
+				title: "Images",
+				task: async (context, task) => {
+					const built: string[] = [];
+					context.images = await buildImages(context.engine, new Step("images"), (what) => {
+						built.push(what);
+						task.output = `building ${what}`;
+					});
+					task.title += built.length > 0 ? `: built ${built.join(", ")}` : ": cached";
+				},
+			},
+			{
+				title: "Keys and certificates",
+				task: async (context) => {
+					context.keys = await makeKeys(new Step("keys"));
+				},
+			},
+			{
+				title: "Network, DNS and upstream registries",
+				task: async (context, task) => {
+					const step = new Step("upstreams");
+					await startNetwork(context.engine, step);
+					await startDns(context.engine, step, context.images);
+					const addresses = await startUpstreams(context.engine, step, context.images);
+					const filled = await fillUpstreams(step, addresses, env);
+					if (filled.length > 0) task.title += `: filled ${filled.join(", ")}`;
+				},
+			},
+			{
+				title: "Registry VM",
+				task: async (context, task) => {
+					const step = new Step("registry-vm");
+					await startRegistryVm(context.engine, step, context.images, context.keys);
+					const loaded = await loadVmImages(context.engine, step, context.images);
+					if (loaded.length > 0) task.title += `: loaded ${loaded.join(", ")}`;
+				},
+			},
+			{
+				title: "Pulumi plugins",
+				task: async (_, task) => {
+					const plugins = await installPlugins(new Step("plugins"));
+					task.title += `: ${plugins.map(({ name, version, source }) => `${name} ${version} (${source})`).join(", ")}`;
+				},
+			},
+			{
+				title: `Stack ${STACK}`,
+				task: async (context, task) => {
+					const step = new Step("stack");
+					task.title += `: Pulumi.${STACK}.yaml ${await configureStack(step, context.keys, env)}`;
+					if (await releaseStack(step, env)) task.title += ", unlocked after a run that was killed";
+				},
+			},
+			{
+				title: "pulumi up",
+				task: async (_, task) => {
+					const step = new Step("pulumi-up");
+					const output = await step.run(
+						"pulumi",
+						["up", "--yes", "--non-interactive", "--stack", STACK, "--suppress-progress"],
+						{
+							cwd: checkout,
+							env,
+							onLine: (line) => {
+								if (line.trim()) task.output = line;
+							},
+						},
+					);
+					const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)]
+						.at(-1)?.[1]
+						?.trim()
+						.split(/\s*\n\s*/)
+						.join(", ");
+					task.title += `: ${resources ?? "done"}`;
+				},
+			},
+		],
+		{
+			rendererOptions: { timer: PRESET_TIMER, collapseSubtasks: false },
+			fallbackRenderer: "simple",
+			fallbackRendererOptions: { timer: PRESET_TIMER },
+		},
+	);
+	const { engine, keys } = await tasks.run();
+	const { LAB_REGISTRY } = environment(engine, keys);
+	console.log(`
+The lab is up. The registry VM's private registry is https://${LAB_REGISTRY}, its caches are on ports
+${caches.map(({ name, port }) => `${published(port)} (${name})`).join(", ")}.
+
+  make lab-status                 what runs, and where
+  eval "$(make -s lab-env)"       then: pulumi preview, ssh -F $LAB_SSH_CONFIG registry, crane catalog $LAB_REGISTRY
+`);
+}
