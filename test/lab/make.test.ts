@@ -76,7 +76,9 @@ describe("make lab", () => {
 			env: { LAB_PLUGINS: join(checkout, "lab/plugins/command") },
 		});
 		expect(output).toContain("command 1.2.1 (LAB_PLUGINS)");
-		expect((await make("lab")).output).toMatch(/command 1\.2\.1 \((installed|stand-in)\)/);
+		// These very tests may have been told to use others.
+		const usual = process.env["LAB_PLUGINS"] ? /\(LAB_PLUGINS\)/ : /\((installed|stand-in)\)/;
+		expect((await make("lab")).output).toMatch(usual);
 	});
 
 	it("refuses to run twice at a time, and says who is at work", async () => {
