@@ -8,6 +8,7 @@ export async function installPackages(step: Step): Promise<string> {
 	const wanted: [program: string, pkg: string][] = [
 		["ssh-keygen", "openssh-client"],
 		["openssl", "openssl"],
+		["curl", "curl"], // An independent client, for the tests.
 		["shellcheck", "shellcheck"],
 		...(engineAnswers
 			? []

@@ -7,10 +7,13 @@ interface Precondition {
 	advice: string;
 }
 
-/** For Debian and Ubuntu; the package lists are fetched only where the ones that are there do not do. */
+/**
+ * For Debian and Ubuntu; the package lists are fetched only where the ones that are there do not do. Nothing is
+ * ever removed: Debian's Docker would take the place of Docker's own.
+ */
 const install = (packages: string) => `command -v apt-get || { echo "there is no apt-get to install it with"; exit 1; }
 install() {
-	DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "$@"
+	DEBIAN_FRONTEND=noninteractive apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-remove --no-install-recommends "$@"
 }
 update() {
 	apt-get -q -o DPkg::Lock::Timeout=300 update
@@ -21,7 +24,9 @@ const installNamed = (name: string) => install(`install ${name} || { update && i
 export const preconditions: Precondition[] = [
 	{
 		run: "docker info",
-		remedy: `${installNamed("docker.io")}
+		remedy: `if ! command -v dockerd; then
+${installNamed("docker.io")}
+fi
 systemctl enable --now docker`,
 		problem: "Docker does not run there",
 		advice: "install Docker Engine and start it",

@@ -66,6 +66,7 @@ describe("who reacts to", () => {
 		["the crontab", () => changed.edit("render/upkeep.ts", "--keep 10", "--keep 11"), [], []],
 		["the unit", () => changed.edit("render/unit.ts", "Container registries", "Registries"), [], []],
 		["the registry's image", inside("images", { registry: "registry:2.8.3-again" }), six, [NGINX]],
+		["the network", set("subnet", "172.28.51.0/24"), [...six, NGINX, "registry-ui"].sort(), []],
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {
 		await change();
 		const before = await containers();

@@ -160,6 +160,7 @@ describe("pulumi is killed", () => {
 		// Nobody goes on where the killed run was: what it had started on the VM ends with it.
 		await onVm("pkill -9 -f 'bounce[.]sh' ; rm -f /run/fault/hold /run/fault/match; true");
 		await disarm();
+		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null"); // Whatever was served is still served.
 
 		await pulumi(["cancel", "--yes", "--stack", "lab"], changed.folder);
 		const { exitCode, output } = await changed.up();
