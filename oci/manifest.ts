@@ -7,6 +7,8 @@ export interface Descriptor {
 	/** In bytes; undefined in schema 1, which does not say. */
 	size?: number;
 	mediaType?: string;
+	/** Of an index's child, where the index says it. */
+	platform?: { os: string; architecture: string };
 	/** True for a layer that is meant to be fetched from elsewhere and that a registry need not have. */
 	foreign: boolean;
 }
@@ -74,11 +76,14 @@ function descriptor(value: unknown, where: string): Descriptor {
 	if (!isObject(value) || typeof value["digest"] !== "string" || !DIGEST.test(value["digest"])) {
 		throw new ManifestError(`has no digest of the form sha256:<64 hex> in ${where}`);
 	}
-	const { digest, size, mediaType } = value;
+	const { digest, size, mediaType, platform } = value;
 	return {
 		digest,
 		...(typeof size === "number" && { size }),
 		...(typeof mediaType === "string" && { mediaType }),
+		...(isObject(platform) && {
+			platform: { os: String(platform["os"]), architecture: String(platform["architecture"]) },
+		}),
 		foreign: typeof mediaType === "string" && /foreign|nondistributable/.test(mediaType),
 	};
 }

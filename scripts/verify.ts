@@ -1,0 +1,62 @@
+/**
+ * npm run verify -- REGISTRY/REPOSITORY:TAG: is the image whole? Exit status 0 it is, 1 it is broken, each missing
+ * piece on a line, 2 it could not be told.
+ */
+import { readFile } from "node:fs/promises";
+import { Command } from "commander";
+import { Registry, RegistryError } from "../oci/registry.ts";
+import { walk } from "../oci/walk.ts";
+
+/** The command was called wrongly; the message says how. */
+class UsageError extends Error {}
+
+interface Options {
+	ca?: string;
+	deep: boolean;
+	plainHttp: boolean;
+}
+
+const program = new Command()
+	.name("npm run verify --")
+	.description(
+		"Check that every piece of an image is in its registry. User and password: REGISTRY_USER, REGISTRY_PASSWORD.",
+	)
+	.argument("<image>", "registry/repository:tag or registry/repository@sha256:digest")
+	.option("--ca <file>", "trust this CA instead of the system's")
+	.option("--deep", "read every layer and check its digest", false)
+	.option("--plain-http", "without TLS", false)
+	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+	.action(async (image: string, options: Options) => {
+		process.exitCode = await verify(image, options);
+	});
+await program.parseAsync().catch((error: unknown) => {
+	if (!(error instanceof UsageError || error instanceof RegistryError)) console.error(error);
+	else console.error(`could not tell: ${error.message}`);
+	process.exitCode = 2;
+});
+
+async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<number> {
+	const parts = /^([^/]+)\/(.+?)(?::([\w][\w.-]*)|@(sha256:[0-9a-f]{64}))$/.exec(image);
+	if (parts === null) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
+	const [, host, repository, tag, digest] = parts as unknown as [string, string, string, string?, string?];
+	const { REGISTRY_USER: user, REGISTRY_PASSWORD: password } = process.env;
+	const registry = new Registry({
+		url: `${plainHttp ? "http" : "https"}://${host}`,
+		...(ca !== undefined && {
+			ca: await readFile(ca, "utf8").catch(() => Promise.reject(new UsageError(`there is no ${ca}`))),
+		}),
+		...(user && password && { credentials: { user, password } }),
+	});
+	try {
+		const { defects, manifests, blobs } = await walk(registry, repository, tag ?? digest ?? "", { deep });
+		for (const defect of defects) console.error(`${repository} ${defect.digest} ${defect.detail}`);
+		console.log(
+			defects.length === 0
+				? `${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`
+				: `${image} is broken in ${defects.length} places`,
+		);
+		return defects.length === 0 ? 0 : 1;
+	} finally {
+		await registry.close();
+	}
+}
