@@ -102,10 +102,7 @@ export async function walk(
 		seen.add(digest);
 		result.blobs++;
 		if (deep) {
-			const found = await registry.digest(repository, digest);
-			if (found.status !== 200) defect(digest, `is not there: the registry answered ${found.status}`);
-			else if (found.digest !== digest)
-				defect(digest, `has ${found.size} bytes with another digest, instead of ${size}`);
+			await readWhole(digest, size);
 			return;
 		}
 		const head = await registry.head(repository, digest);
@@ -115,8 +112,16 @@ export async function walk(
 		if (size === 0) return;
 		// A registry may answer HEAD from memory for what is gone; the last byte it has to read.
 		const last = await registry.lastByte(repository, digest, size);
-		if (last.status !== 206 || last.body.length !== 1)
+		if (last.status === 200)
+			await readWhole(digest, size); // It does not know ranges.
+		else if (last.status !== 206 || last.body.length !== 1)
 			defect(digest, `can't be read to its end: the registry answered ${last.status} with ${last.body.length} bytes`);
+	}
+
+	async function readWhole(digest: string, size: number | undefined): Promise<void> {
+		const found = await registry.digest(repository, digest);
+		if (found.status !== 200) defect(digest, `is not there: the registry answered ${found.status}`);
+		else if (found.digest !== digest) defect(digest, `has ${found.size} bytes with another digest, instead of ${size}`);
 	}
 }
 

@@ -65,6 +65,8 @@ function cacheServer({ service, port }: Registry): string {
 			proxy_cache_valid 200 24h;
 			proxy_cache_lock on;
 			proxy_cache_lock_timeout 900s;
+			# A registry that fetches a blob from its upstream does not offer ranges; a client that goes on with a pull wants them.
+			proxy_force_ranges on;
 		}
 	}
 `;

@@ -6,7 +6,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse } from "yaml";
-import { ConfigError, operatorKeys, parseConfig } from "../config.ts";
+import { ConfigError, fromText, operatorKeys, parseConfig } from "../config.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 
 const PROJECT = "homelab-registry:";
@@ -69,5 +69,7 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value))
 			values[key] = marks[key];
 	}
-	return values;
+	// `pulumi config set` writes numbers as text.
+	const text = Object.entries(values).filter((entry): entry is [string, string] => typeof entry[1] === "string");
+	return { ...values, ...fromText(Object.fromEntries(text)) };
 }

@@ -92,6 +92,24 @@ describe.each(caches)("the cache $name", ({ name, port, upstream }) => {
 		expect(stdout).toBe(name);
 	});
 
+	it("sends just the part of a layer that is asked for, cached or not", async () => {
+		const { layers } = JSON.parse(await crane("manifest", `${address}/${upstream.repository}:1`));
+		const url = `http://${address}/v2/${upstream.repository}/blobs/${layers[0].digest}`;
+		for (const _ of ["first", "again"]) {
+			const { stdout } = await run("curl", [
+				"-s",
+				"-o",
+				"/dev/null",
+				"-w",
+				"%{http_code} %{size_download}",
+				"-r",
+				"5-9",
+				url,
+			]);
+			expect(stdout).toBe("206 5");
+		}
+	});
+
 	it("does not have what another's upstream has", async () => {
 		const other = caches.find((cache) => cache.name !== name);
 		const { exitCode, output } = await run("crane", ["manifest", `${address}/${other?.upstream.repository}:1`], client);

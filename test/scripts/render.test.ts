@@ -40,6 +40,14 @@ describe("npm run render", () => {
 		expect(readFileSync(join(root, "config-dockerhub.yml"), "utf8")).toContain("(secret dockerhubPassword)");
 	});
 
+	it("takes a number as `pulumi config set` writes it, as text", () => {
+		const folder = project();
+		const file = join(folder, "Pulumi.prod.yaml");
+		writeFileSync(file, readFileSync(file, "utf8").replace("uiPort: 8080", 'uiPort: "8081"'));
+		expect(render(folder, "prod", "out").status).toBe(0);
+		expect(readFileSync(join(folder, "out/registry/opt/registry/docker-compose.yml"), "utf8")).toContain("8081:80");
+	});
+
 	it("writes the same thing twice", () => {
 		const folder = project();
 		render(folder, "prod", "one");
