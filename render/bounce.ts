@@ -38,6 +38,15 @@ containers() {
 	docker compose ps --all --format '{{.Name}} {{.ID}}'
 }
 
+fail() {
+	echo "$1" >&2
+	exit 1
+}
+
+bring_up() {
+	said=$(docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout ${HEALTHY_SECONDS} 2>&1)
+}
+
 compose() {
 	cd /opt/registry
 	# What sits on our names or our network without being declared would be in the way, or be served.
@@ -51,7 +60,15 @@ compose() {
 			echo "removed $name, which is not of this project"
 		done
 	before=$(containers)
-	docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout ${HEALTHY_SECONDS}
+	said=
+	if ! bring_up; then
+		port=$(echo "$said" | sed -n 's/.*Bind for .*:\\([0-9]*\\) failed: port is already allocated.*/\\1/p' | head -n 1)
+		if [ -z "$port" ] || [ -n "$(docker ps --quiet --filter "publish=$port")" ]; then fail "$said"; fi
+		echo "Docker holds port $port for a container that is gone, as it may after a power cut; restarting Docker"
+		systemctl restart docker
+		bring_up || fail "$said"
+	fi
+	[ -z "$said" ] || echo "$said"
 	containers | while read -r name id; do
 		case $before in
 		*"$name $id"*) ;;

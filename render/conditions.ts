@@ -32,10 +32,10 @@ export function conditions(config: Config): Record<string, Condition> {
 			reaction: "compose puts right the containers that differ, then nginx is restarted",
 		},
 		unit: {
-			run: `systemctl is-enabled ${UNIT}`,
-			state: "enabled\n",
+			run: `systemctl is-enabled ${UNIT}; systemctl is-active ${UNIT}`,
+			state: "enabled\nactive\n",
 			notify: ["systemd"],
-			reaction: "the unit is enabled; nothing is restarted",
+			reaction: "the unit is enabled and started; nothing is restarted",
 		},
 	};
 }

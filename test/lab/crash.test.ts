@@ -9,7 +9,7 @@ import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
 import { FileSet } from "../../provider/fileSet.ts";
 import type { Properties } from "../../provider/protocol.ts";
-import { containers, drift, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { containers, drift, env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 /**
  * Programs on the VM, wrapped: the one that makes the call number $(cat /run/fault/at) kills the script
@@ -224,6 +224,21 @@ describe("the way to the VM is cut", () => {
 		expect((await changed.up()).exitCode).toBe(0);
 		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# cut");
 		expect((await changed.up()).output).toMatch(/Resources:\n +\d+ unchanged\n/);
+	});
+});
+
+describe("the VM lost its power", () => {
+	it("comes back, and the next update puts right whatever did not", async () => {
+		const docker = (...args: string[]) => run("docker", ["--host", env("LAB_DOCKER_HOST"), ...args]);
+		await docker("kill", "--signal", "KILL", registryVm.container);
+		await docker("start", registryVm.container);
+		await until("Docker answers on the VM", 120, async () => {
+			const { exitCode } = await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", "docker info"]);
+			return exitCode === 0;
+		});
+		await up();
+		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
+		expect((await drift()).exitCode).toBe(0);
 	});
 });
 
