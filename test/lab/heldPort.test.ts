@@ -1,0 +1,33 @@
+/** A fault of Docker 20.10 that some power cuts leave behind. */
+import { afterAll, describe, expect, it } from "vitest";
+import { env, onVm, run } from "./lab.ts";
+
+describe("Docker holds a port for a container that is gone", () => {
+	/** What Docker 20.10 says after some power cuts, said once by a docker that stands in its way. */
+	const sayOnce = (port: number) => `#!/bin/sh
+case "$*" in
+*"compose --progress quiet up"*) rm /usr/local/bin/docker; echo "Bind for 0.0.0.0:${port} failed: port is already allocated" >&2; exit 1 ;;
+esac
+exec /usr/bin/docker "$@"
+`;
+	const compose = async (port: number) => {
+		await onVm(
+			`printf '%s' '${sayOnce(port)}' >/run/docker-once && chmod 755 /run/docker-once && mv /run/docker-once /usr/local/bin/docker`,
+		);
+		return run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", "sh /opt/registry/bounce.sh try-compose"]);
+	};
+	afterAll(() => onVm("rm -f /usr/local/bin/docker"));
+
+	it("is restarted, and all come up", async () => {
+		const { exitCode, output } = await compose(9999);
+		expect(output).toContain("Docker holds port 9999 for a container that is gone");
+		expect(exitCode).toBe(0);
+		await onVm("sh /opt/registry/bounce.sh try-nginx && sh /opt/registry/bounce.sh try-verify </dev/null");
+	});
+
+	it("is left alone where the container is there, and what it said is told", async () => {
+		const { exitCode, output } = await compose(8080);
+		expect(output).toBe("Bind for 0.0.0.0:8080 failed: port is already allocated");
+		expect(exitCode).not.toBe(0);
+	});
+});
