@@ -1,0 +1,55 @@
+import { describe, expect, it } from "vitest";
+import { parseManifest } from "../../oci/manifest.ts";
+
+const digest = (n: number) => `sha256:${String(n).repeat(64)}`;
+const oci = "application/vnd.oci.image";
+const docker = "application/vnd.docker.distribution.manifest";
+
+describe("parseManifest", () => {
+	it.each([
+		["an OCI index", { mediaType: `${oci}.index.v1+json`, schemaVersion: 2 }],
+		["an OCI index without a media type", { schemaVersion: 2 }],
+		["a Docker manifest list", { mediaType: `${docker}.list.v2+json`, schemaVersion: 2 }],
+	])("reads the children of %s", (_, head) => {
+		const manifests = [{ digest: digest(1), size: 3, platform: { os: "linux", architecture: "arm64" } }];
+		expect(parseManifest(JSON.stringify({ ...head, manifests }))).toEqual({
+			kind: "index",
+			manifests: [{ digest: digest(1), size: 3, platform: { os: "linux", architecture: "arm64" }, foreign: false }],
+		});
+	});
+
+	it.each([
+		["an OCI manifest", `${oci}.manifest.v1+json`],
+		["a Docker manifest", `${docker}.v2+json`],
+	])("reads config, layers and subject of %s", (_, mediaType) => {
+		const config = { digest: digest(1), size: 1 };
+		const layers = [{ digest: digest(2), size: 2, mediaType: "application/vnd.docker.image.rootfs.foreign.diff.tar" }];
+		const subject = { digest: digest(3), size: 3 };
+		expect(parseManifest(JSON.stringify({ schemaVersion: 2, mediaType, config, layers, subject }))).toEqual({
+			kind: "image",
+			blobs: [
+				{ ...config, foreign: false },
+				{ ...layers[0], foreign: true },
+			],
+			subject: { ...subject, foreign: false },
+		});
+	});
+
+	it("reads the layers of schema 1, which has no sizes", () => {
+		const text = JSON.stringify({ schemaVersion: 1, fsLayers: [{ blobSum: digest(1) }] });
+		expect(parseManifest(text)).toEqual({ kind: "image", blobs: [{ digest: digest(1), foreign: false }] });
+	});
+
+	it.each([
+		["nothing", "", "is empty"],
+		["half of it", '{"schemaVersion": 2, "la', "is not JSON"],
+		["a list", "[]", "is not a JSON object"],
+		["an unknown media type", '{"mediaType":"application/x"}', 'unknown media type "application/x"'],
+		["an unknown version", '{"schemaVersion":3}', "unknown schemaVersion 3"],
+		["no layers", `{"schemaVersion":2,"config":{"digest":"${digest(1)}"}}`, "has no list layers"],
+		["a short digest", '{"schemaVersion":2,"config":{"digest":"sha256:12"},"layers":[]}', "in config"],
+		["a digest with a path in it", '{"schemaVersion":2,"manifests":[{"digest":"sha256:../x"}]}', "in manifests[0]"],
+	])("refuses %s", (_, text, message) => {
+		expect(() => parseManifest(text)).toThrow(message);
+	});
+});

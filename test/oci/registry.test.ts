@@ -1,0 +1,90 @@
+/** How the client deals with a registry that is slow, busy, or wants to be logged in to. */
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Registry, type RegistryOptions } from "../../oci/registry.ts";
+
+/** A server that answers as it is told; `requests` has what it was asked. */
+async function serve(answer: (request: IncomingMessage, response: ServerResponse, nth: number) => void) {
+	const requests: IncomingMessage[] = [];
+	const server = createServer((request, response) => answer(request, response, requests.push(request)));
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+	onTestFinished(() => {
+		server.closeAllConnections();
+		server.close();
+	});
+	const registry = (more: Partial<RegistryOptions> = {}) => new Registry({ url, ...more });
+	return { requests, url, registry };
+}
+const credentials = { user: "me", password: "secret" };
+const basic = `Basic ${Buffer.from("me:secret").toString("base64")}`;
+
+describe("a busy registry", () => {
+	it.each([429, 500, 503])("that answers %i twice is asked a third time", async (status) => {
+		const { registry, requests } = await serve((_, response, nth) => {
+			response.statusCode = nth < 3 ? status : 200;
+			response.end("content");
+		});
+		expect((await registry().manifest("app", "1")).body.toString()).toBe("content");
+		expect(requests).toHaveLength(3);
+	});
+
+	it("that never does anything but 503 could not be asked", async () => {
+		const { registry } = await serve((_, response) => response.writeHead(503).end());
+		await expect(registry().head("app", "sha256:1")).rejects.toThrow(/HEAD http.*app\/blobs\/sha256:1: answered 503/);
+	});
+
+	it("that cuts the connection once is asked again", async () => {
+		const { registry } = await serve((request, response, nth) =>
+			nth === 1 ? request.socket.destroy() : response.end("content"),
+		);
+		expect((await registry().manifest("app", "1")).status).toBe(200);
+	});
+
+	it("that does not answer is given up after the deadline", async () => {
+		const { registry } = await serve(() => {});
+		await expect(registry({ deadline: 300 }).manifest("app", "1")).rejects.toThrow(/timeout|aborted/);
+	});
+});
+
+describe("logging in", () => {
+	it("sends user and password only to a registry that asks for them", async () => {
+		const { registry, requests } = await serve((request, response) => {
+			if (request.headers.authorization === basic) response.end("content");
+			else response.writeHead(401, { "www-authenticate": 'Basic realm="r"' }).end();
+		});
+		expect((await registry({ credentials }).manifest("app", "1")).body.toString()).toBe("content");
+		expect(requests.map(({ headers }) => headers.authorization)).toEqual([undefined, basic]);
+	});
+
+	it("fetches a token where the registry names who gives it", async () => {
+		const { registry, requests } = await serve((request, response) => {
+			if (request.url?.startsWith("/token")) response.end(JSON.stringify({ token: "abc" }));
+			else if (request.headers.authorization === "Bearer abc") response.end("content");
+			else {
+				const realm = `http://${request.headers.host}/token`;
+				const challenge = `Bearer realm="${realm}",service="registry",scope="repository:app:pull"`;
+				response.writeHead(401, { "www-authenticate": challenge }).end();
+			}
+		});
+		expect((await registry({ credentials }).manifest("app", "1")).body.toString()).toBe("content");
+		expect(requests[1]?.url).toBe("/token?service=registry&scope=repository%3Aapp%3Apull");
+		expect(requests[1]?.headers.authorization).toBe(basic);
+	});
+
+	it("does not try a wrong password for ever", async () => {
+		const { registry, requests } = await serve((_, response) =>
+			response.writeHead(401, { "www-authenticate": 'Basic realm="r"' }).end(),
+		);
+		await expect(registry({ credentials }).manifest("app", "1")).rejects.toThrow(/answered 401; are user and password/);
+		expect(requests).toHaveLength(2);
+	});
+});
+
+describe("content", () => {
+	it("that is larger than it should be is not read to its end", async () => {
+		const { registry } = await serve((_, response) => response.end("x".repeat(1_000_000)));
+		expect((await registry().blob("app", "sha256:1", 10)).body.length).toBeLessThan(1_000_000);
+	});
+});
