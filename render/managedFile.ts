@@ -15,3 +15,21 @@ export interface ManagedFile {
 
 /** Files by absolute path. */
 export type ManagedFiles = Record<string, ManagedFile>;
+
+interface Options {
+	/** The groups that react; nobody does without it. */
+	notify?: string[];
+	/** False unless said otherwise. */
+	secret?: boolean;
+	/** 0644, and 0600 for a secret, unless said otherwise. */
+	mode?: string;
+}
+
+/** A file of root's. */
+export function managedFile(
+	content: string,
+	reaction: string,
+	{ notify = [], secret = false, mode = secret ? "0600" : "0644" }: Options = {},
+): ManagedFile {
+	return { content, secret, mode, owner: "root:root", notify, reaction };
+}

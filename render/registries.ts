@@ -24,3 +24,8 @@ export function registries(config: Config): Registry[] {
 		return { service: `registry-${name}`, address: config.subnet.replace("0/24", `${10 + position}`) };
 	}
 }
+
+/** The one that is pushed to. */
+export function privateRegistry(all: Registry[]): Registry {
+	return all.find(({ kind }) => kind === "private") as Registry; // registries() always has one.
+}

@@ -4,9 +4,9 @@ import type { Config } from "../config.ts";
 import { BOUNCE, bounce } from "./bounce.ts";
 import { compose } from "./compose.ts";
 import { htpasswd } from "./htpasswd.ts";
-import type { ManagedFile, ManagedFiles } from "./managedFile.ts";
+import { type ManagedFile, type ManagedFiles, managedFile } from "./managedFile.ts";
 import { nginx } from "./nginx.ts";
-import { type Registry, registries } from "./registries.ts";
+import { privateRegistry, type Registry, registries } from "./registries.ts";
 import { registryConfig } from "./registryConfig.ts";
 import { UNIT, unit } from "./unit.ts";
 import { upkeepFiles } from "./upkeep.ts";
@@ -18,17 +18,14 @@ export function registryVmFiles(config: Config): ManagedFiles {
 			all.map((registry) => {
 				const secret = registry.kind === "cache" && registry.authenticated;
 				const content = registryConfig(registry, config);
-				return [`/opt/registry/config-${registry.name}.yml`, file(content, "compose", recreated(registry), secret)];
+				const file = managedFile(content, recreated(registry), { notify: ["compose"], secret });
+				return [`/opt/registry/config-${registry.name}.yml`, file];
 			}),
 		),
-		"/opt/registry/htpasswd": file(
+		"/opt/registry/htpasswd": managedFile(
 			htpasswd(config.registryUser, config.registryPassword),
-			"compose",
-			all
-				.filter(({ kind }) => kind === "private")
-				.map(recreated)
-				.join(),
-			true,
+			recreated(privateRegistry(all)),
+			{ notify: ["compose"], secret: true },
 		),
 	};
 	const mounts = (registry: Registry) => [
@@ -38,29 +35,28 @@ export function registryVmFiles(config: Config): ManagedFiles {
 	const digests = Object.fromEntries(
 		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as ManagedFile))]),
 	);
-	const nginxRestarts = "nginx is restarted";
+	const forNginx = (content: string, secret = false) =>
+		managedFile(content, "nginx is restarted", { notify: ["nginx"], secret });
 	return {
-		[BOUNCE]: { ...file(bounce(config), "", "nothing is restarted"), mode: "0755", notify: [] },
-		[`/etc/systemd/system/${UNIT}`]: file(unit, "systemd", "systemd reads and enables it; nothing is restarted"),
-		"/opt/registry/docker-compose.yml": file(
+		[BOUNCE]: managedFile(bounce(config), "nothing is restarted", { mode: "0755" }),
+		[`/etc/systemd/system/${UNIT}`]: managedFile(unit, "systemd reads and enables it; nothing is restarted", {
+			notify: ["systemd"],
+		}),
+		"/opt/registry/docker-compose.yml": managedFile(
 			compose(config, all, digests),
-			"compose",
 			"the containers whose declaration differs are recreated, then nginx is restarted",
+			{ notify: ["compose"] },
 		),
 		...mounted,
-		"/opt/registry/nginx.conf": file(nginx(all), "nginx", nginxRestarts),
-		"/opt/registry/tls/fullchain.pem": file(config.tlsCertificate, "nginx", nginxRestarts),
-		"/opt/registry/tls/privkey.pem": file(config.tlsPrivateKey, "nginx", nginxRestarts, true),
+		"/opt/registry/nginx.conf": forNginx(nginx(all)),
+		"/opt/registry/tls/fullchain.pem": forNginx(config.tlsCertificate),
+		"/opt/registry/tls/privkey.pem": forNginx(config.tlsPrivateKey, true),
 		...upkeepFiles(all),
 	};
 }
 
 function recreated({ service }: Registry): string {
 	return `${service} is recreated, then nginx is restarted`;
-}
-
-function file(content: string, group: string, reaction: string, secret = false): ManagedFile {
-	return { content, secret, mode: secret ? "0600" : "0644", owner: "root:root", notify: [group], reaction };
 }
 
 /** The digest is in plain sight, so guessing a secret from it has to be slow. */

@@ -1,25 +1,25 @@
 /** The registries' upkeep on the VM: its programs, when they run, and where they write. */
 import { fileURLToPath } from "node:url";
 import { buildSync } from "esbuild";
-import type { ManagedFiles } from "./managedFile.ts";
-import type { Registry } from "./registries.ts";
+import { type ManagedFiles, managedFile } from "./managedFile.ts";
+import { privateRegistry, type Registry } from "./registries.ts";
 
 /** Minutes past three on Sunday between one registry's collection and the next. */
 const COLLECTION_STEP = 5;
 
 export function upkeepFiles(all: Registry[]): ManagedFiles {
-	const file = (content: string, mode = "0644") => {
-		return { content, secret: false, mode, owner: "root:root", notify: [], reaction: "nothing is restarted" };
-	};
+	const script = (content: string) => managedFile(content, NOTHING, { mode: "0755" });
 	return {
-		"/opt/registry/upkeep.mjs": file(bundle()),
-		"/opt/registry/fix-broken-blobs.sh": file(fixBrokenBlobs(all), "0755"),
-		"/opt/registry/cleanup-tags.sh": file(cleanupTags(all), "0755"),
-		"/opt/registry/garbage-collect.sh": file(garbageCollect(all), "0755"),
-		"/etc/cron.d/registry": file(crontab(all)),
-		"/etc/logrotate.d/registry": file(logrotate),
+		"/opt/registry/upkeep.mjs": managedFile(bundle(), NOTHING),
+		"/opt/registry/fix-broken-blobs.sh": script(fixBrokenBlobs(all)),
+		"/opt/registry/cleanup-tags.sh": script(cleanupTags(all)),
+		"/opt/registry/garbage-collect.sh": script(garbageCollect(all)),
+		"/etc/cron.d/registry": managedFile(crontab(all), NOTHING),
+		"/etc/logrotate.d/registry": managedFile(logrotate, NOTHING),
 	};
 }
+
+const NOTHING = "nothing is restarted";
 
 let bundled: string | undefined;
 
@@ -44,11 +44,11 @@ const TAKE_TURNS = `case " $* " in *" --dry-run "*) turn= ;; *) turn="flock --ti
 
 function fixBrokenBlobs(all: Registry[]): string {
 	const caches = all.filter(({ kind }) => kind === "cache").map(({ name }) => name);
-	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs fix-broken-blobs --private ${privateName(all)} --caches ${caches} "$@"\n`;
+	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs fix-broken-blobs --private ${privateRegistry(all).name} --caches ${caches} "$@"\n`;
 }
 
 function cleanupTags(all: Registry[]): string {
-	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs cleanup-tags --private ${privateName(all)} "$@"\n`;
+	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs cleanup-tags --private ${privateRegistry(all).name} "$@"\n`;
 }
 
 // systemd sees to it that the registry is started again, even where the collection is killed.
@@ -62,12 +62,8 @@ ${all.map(({ name }) => name).join(" | ")}) ;;
 esac
 exec $turn systemd-run --quiet --wait --collect --pipe \\
 	--property=ExecStopPost="/usr/bin/docker start registry-$1" \\
-	node /opt/registry/upkeep.mjs garbage-collect --private ${privateName(all)} "$@"
+	node /opt/registry/upkeep.mjs garbage-collect --private ${privateRegistry(all).name} "$@"
 `;
-}
-
-function privateName(all: Registry[]): string {
-	return all.find(({ kind }) => kind === "private")?.name ?? "";
 }
 
 /** In the VM's local time. */
