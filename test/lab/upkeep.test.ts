@@ -15,6 +15,7 @@ let client: { env: Record<string, string> };
 
 beforeAll(async () => {
 	await up();
+	await wipe();
 	folder = await mkdtemp(join(tmpdir(), "upkeep-test-"));
 	client = {
 		env: { SSL_CERT_FILE: env("LAB_REGISTRY_CA"), DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") },
@@ -22,7 +23,9 @@ beforeAll(async () => {
 	const auth = Buffer.from(`${env("LAB_REGISTRY_USER")}:${env("LAB_REGISTRY_PASSWORD")}`).toString("base64");
 	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [env("LAB_REGISTRY")]: { auth } } }));
 });
-afterEach(() => onVm(`rm -rf ${DATA}/repositories/upkeep; docker start registry-private >/dev/null`));
+// An empty store each time: trap 7 also breaks what other tests have pushed.
+const wipe = () => onVm(`rm -rf ${DATA}; docker start registry-private >/dev/null`);
+afterEach(wipe);
 afterAll(async () => {
 	await rm(folder, { recursive: true });
 	await up();
