@@ -2,9 +2,8 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Engine, findEngine, hasOwnEngine, startEngine, stopEngine } from "./engine.ts";
-import { network } from "./estate.ts";
+import { LABEL, network } from "./estate.ts";
 import { lock } from "./lock.ts";
-import { LABEL } from "./machines.ts";
 import { cache, checkout } from "./paths.ts";
 import { Step } from "./run.ts";
 import { STACK } from "./stack.ts";
@@ -44,12 +43,24 @@ export async function clean(): Promise<void> {
 			const containers = await list(["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);
 			if (containers.length > 0) await engine.docker(step, ["rm", "--force", "--volumes", ...containers]);
 			await engine.ask(step, ["network", "rm", network.name]);
-			const images = await list(["images", "--quiet", "--filter", "reference=homelab-lab/*"]);
-			if (images.length > 0) await engine.docker(step, ["rmi", "--force", ...new Set(images)]);
+			if (!engine.ours) await removeImages(engine, step); // Ours goes with all it has.
 		}
 		await stopEngine();
 	}
 	await rm(cache, { recursive: true, force: true });
 	await rm(join(checkout, `Pulumi.${STACK}.yaml`), { force: true });
 	console.log("nothing of the lab is left");
+}
+
+/** From an engine that is not ours. Everything is built on the base, which goes last, and has its label. */
+async function removeImages(engine: Engine, step: Step): Promise<void> {
+	const args = ["images", "--filter", "reference=homelab-lab/*", "--format", "{{.Repository}}:{{.Tag}}"];
+	const images = (await engine.docker(step, args)).split("\n").filter(Boolean);
+	const [bases, others] = [true, false].map((isBase) =>
+		images.filter((image) => image.startsWith("homelab-lab/base:") === isBase),
+	) as [string[], string[]];
+	if (others.length > 0) await engine.docker(step, ["rmi", "--force", ...others]);
+	// What the stages of a build leave behind has no name.
+	await engine.docker(step, ["image", "prune", "--force", "--filter", `label=${LABEL}`]);
+	if (bases.length > 0) await engine.docker(step, ["rmi", "--force", ...bases]);
 }

@@ -1,5 +1,8 @@
 /** The lab's estate: its network, names, addresses and ports, and nothing that acts. */
 
+/** Everything of the lab in an engine has it, so that none is overlooked when the lab is taken away. */
+export const LABEL = "homelab-lab";
+
 /** The network on which the lab's machines meet. */
 export const network = { name: "homelab-lab", subnet: "172.30.77.0/24", gateway: "172.30.77.1" };
 

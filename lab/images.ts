@@ -4,6 +4,7 @@ import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "./engine.ts";
+import { LABEL } from "./estate.ts";
 import { checkout } from "./paths.ts";
 import { type Step, StepError } from "./run.ts";
 import { builtPath, tools } from "./tools.ts";
@@ -27,10 +28,9 @@ export interface Images {
 
 /** Builds what the engine doesn't have yet; `onBuild` is told what that is. */
 export async function buildImages(engine: Engine, step: Step, onBuild: (what: string) => void): Promise<Images> {
-	const [base, packages] = ["base", "packages"].map((name) => `homelab-lab/${name}:${digest(SUITE, PACKAGES)}`) as [
-		string,
-		string,
-	];
+	const [base, packages] = ["base", "packages"].map(
+		(name) => `homelab-lab/${name}:${digest(SUITE, PACKAGES, LABEL)}`,
+	) as [string, string];
 	if (!(await has(engine, step, packages)) || !(await has(engine, step, base))) {
 		onBuild(`Debian ${SUITE}`);
 		await bootstrap(engine, step, base, packages);
@@ -94,7 +94,7 @@ async function bootstrap(engine: Engine, step: Step, base: string, packages: str
 			await step.run("sh", ["-c", 'mkdir "$1" && mv "$0"/var/cache/apt/archives/*.deb "$1"', root, pool]);
 			await step.run("sh", ["-c", 'rm -rf "$0"/var/lib/apt/lists/*', root]);
 			const load = (folder: string, image: string) =>
-				step.run("sh", ["-c", 'tar -C "$0" -c . | docker import - "$1"', folder, image], {
+				step.run("sh", ["-c", 'tar -C "$0" -c . | docker import --change "LABEL $2=" - "$1"', folder, image, LABEL], {
 					env: { DOCKER_HOST: engine.host },
 				});
 			await load(pool, packages);
@@ -102,6 +102,7 @@ async function bootstrap(engine: Engine, step: Step, base: string, packages: str
 			return;
 		}
 		const dockerfile = `FROM debian:${SUITE}-slim AS base
+LABEL ${LABEL}=
 RUN rm /etc/apt/apt.conf.d/docker-clean && apt-get update \\
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES} \\
  && mkdir /packages && mv /var/cache/apt/archives/*.deb /packages/ && rm -rf /var/lib/apt/lists/*

@@ -3,13 +3,10 @@ import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { type TarEntry, tarball } from "../provider/tarball.ts";
 import type { Engine } from "./engine.ts";
-import { caches, dns, machineCapabilities, network, privateRegistry, published, registryVm } from "./estate.ts";
+import { caches, dns, LABEL, machineCapabilities, network, privateRegistry, published, registryVm } from "./estate.ts";
 import type { Images } from "./images.ts";
 import type { Keys } from "./keys.ts";
 import { type Step, until } from "./run.ts";
-
-/** Every container of the lab has it, so that none is overlooked when the lab is taken down. */
-export const LABEL = "homelab-lab";
 
 /** The images as the registry VM's compose file names them. */
 export const vmImages = { registry: "registry:2.8.3", nginx: "nginx:1.22.1", ui: "joxit/docker-registry-ui:lab" };
