@@ -49,6 +49,8 @@ bring_up() {
 
 compose() {
 	cd /opt/registry
+	# At boot the unit does the same, and two at once get in each other's way. What it can't do is tried again below.
+	[ "$(systemctl is-active ${UNIT})" != activating ] || systemctl start ${UNIT} || true
 	# What sits on our names or our network without being declared would be in the way, or be served.
 	docker ps --all --format '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Networks}}' |
 		while IFS='|' read -r name project networks; do
