@@ -11,7 +11,13 @@ import { STACK } from "./stack.ts";
 /** Stops the lab's containers, and the engine where it is the lab's own. */
 export async function down(): Promise<void> {
 	await using _lock = await lock();
-	await takeDown();
+	const step = new Step("down");
+	const engine = await engineToStop(step);
+	if (engine !== undefined) {
+		const containers = await containersOf(engine, step);
+		if (containers.length > 0) await engine.docker(step, ["stop", "-t", "20", ...containers]);
+	}
+	await stopEngine();
 	console.log("the lab is down; make lab brings it back as it was built");
 }
 
@@ -20,16 +26,12 @@ async function engineToStop(step: Step): Promise<Engine | undefined> {
 	return (await hasOwnEngine()) ? startEngine(step) : findEngine(step);
 }
 
-async function takeDown(): Promise<void> {
-	const step = new Step("down");
-	const engine = await engineToStop(step);
-	if (engine !== undefined) {
-		const containers = (await engine.docker(step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]))
-			.split("\n")
-			.filter(Boolean);
-		if (containers.length > 0) await engine.docker(step, ["stop", "-t", "20", ...containers]);
-	}
-	await stopEngine();
+async function list(engine: Engine, step: Step, args: string[]): Promise<string[]> {
+	return (await engine.docker(step, args)).split("\n").filter(Boolean);
+}
+
+function containersOf(engine: Engine, step: Step): Promise<string[]> {
+	return list(engine, step, ["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);
 }
 
 /** Removes all that the lab ever made, but for the Debian packages of this machine. */
@@ -39,8 +41,7 @@ export async function clean(): Promise<void> {
 		const step = new Step("clean");
 		const engine = await engineToStop(step);
 		if (engine !== undefined) {
-			const list = async (args: string[]) => (await engine.docker(step, args)).split("\n").filter(Boolean);
-			const containers = await list(["ps", "--all", "--quiet", "--filter", `label=${LABEL}`]);
+			const containers = await containersOf(engine, step);
 			if (containers.length > 0) await engine.docker(step, ["rm", "--force", "--volumes", ...containers]);
 			await engine.ask(step, ["network", "rm", network.name]);
 			if (!engine.ours) await removeImages(engine, step); // Ours goes with all it has.
@@ -55,7 +56,7 @@ export async function clean(): Promise<void> {
 /** From an engine that is not ours. Everything is built on the base, which goes last, and has its label. */
 async function removeImages(engine: Engine, step: Step): Promise<void> {
 	const args = ["images", "--filter", "reference=homelab-lab/*", "--format", "{{.Repository}}:{{.Tag}}"];
-	const images = (await engine.docker(step, args)).split("\n").filter(Boolean);
+	const images = await list(engine, step, args);
 	const [bases, others] = [true, false].map((isBase) =>
 		images.filter((image) => image.startsWith("homelab-lab/base:") === isBase),
 	) as [string[], string[]];

@@ -55,8 +55,7 @@ type Report = (problem: Problem, subject: string, detail: string, more?: Partial
 
 function scanLayers(store: Store, repository: Repository, { remove }: ScanOptions, report: Report): void {
 	for (const digest of repository.layers()) {
-		const link = repository.layer(digest);
-		const broken = "problem" in link ? link.problem : link.digest !== digest ? `leads to ${link.digest}` : undefined;
+		const broken = wrongWith(repository.layer(digest), digest);
 		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
 		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
 		if (remove) rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
@@ -76,7 +75,7 @@ function scanManifests(store: Store, repository: Repository, report: Report): vo
 	for (const digest of repository.revisions()) {
 		const link = repository.revision(digest);
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
-		const broken = "problem" in link ? link.problem : link.digest !== digest ? `leads to ${link.digest}` : undefined;
+		const broken = wrongWith(link, digest);
 		if (broken !== undefined) report("broken-revision-link", digest, broken);
 		else scanManifest(store, repository, digest, report);
 	}
@@ -122,9 +121,14 @@ function scanBlob(store: Store, manifest: string, blob: Descriptor, report: Repo
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
 }
 
+/** What is wrong with the link of a digest, if anything: it has to lead to just that. */
+function wrongWith(link: Link, digest: string): string | undefined {
+	if ("problem" in link) return link.problem;
+	return link.digest === digest ? undefined : `leads to ${link.digest}`;
+}
+
 function hasRevision(repository: Repository, digest: string): boolean {
-	const link = repository.revision(digest);
-	return "digest" in link && link.digest === digest;
+	return wrongWith(repository.revision(digest), digest) === undefined;
 }
 
 function isMissing(link: Link): boolean {

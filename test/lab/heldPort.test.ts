@@ -1,6 +1,6 @@
 /** A fault of Docker 20.10 that some power cuts leave behind. */
 import { afterAll, describe, expect, it } from "vitest";
-import { env, onVm, run } from "./lab.ts";
+import { askVm, onVm } from "./lab.ts";
 
 describe("Docker holds a port for a container that is gone", () => {
 	/** What Docker 20.10 says after some power cuts, said once by a docker that stands in its way. */
@@ -14,7 +14,7 @@ exec /usr/bin/docker "$@"
 		await onVm(
 			`printf '%s' '${sayOnce(port)}' >/run/docker-once && chmod 755 /run/docker-once && mv /run/docker-once /usr/local/bin/docker`,
 		);
-		return run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", "sh /opt/registry/bounce.sh try-compose"]);
+		return askVm("sh /opt/registry/bounce.sh try-compose");
 	};
 	afterAll(() => onVm("rm -f /usr/local/bin/docker"));
 

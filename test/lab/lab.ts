@@ -26,11 +26,24 @@ export async function run(file: string, args: string[], options: Options = {}): 
 	return { exitCode, output: String(all), stdout: String(stdout) };
 }
 
+/** Runs a shell command on the registry VM; never throws for its exit code. */
+export function askVm(command: string, options: Options = {}): Promise<Outcome> {
+	return run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", command], options);
+}
+
 /** Runs a shell command on the registry VM; throws unless it ends with 0. */
 export async function onVm(command: string): Promise<string> {
-	const { exitCode, output, stdout } = await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", command]);
+	const { exitCode, output, stdout } = await askVm(command);
 	if (exitCode !== 0) throw new Error(`on the VM, "${command}" ended with ${exitCode}: ${output}`);
 	return stdout;
+}
+
+/** What crane and regctl need in order to push to the lab's private registry; their files go into the folder. */
+export async function loggedIn(folder: string): Promise<{ env: Record<string, string> }> {
+	const auth = Buffer.from(`${env("LAB_REGISTRY_USER")}:${env("LAB_REGISTRY_PASSWORD")}`).toString("base64");
+	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [env("LAB_REGISTRY")]: { auth } } }));
+	const files = { DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") };
+	return { env: { SSL_CERT_FILE: env("LAB_REGISTRY_CA"), ...files } };
 }
 
 /** Runs pulumi against a stack in a folder. */

@@ -1,11 +1,11 @@
 /** The registry VM in use, seen by independent clients. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { caches, published } from "../../lab/estate.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { env, run } from "./lab.ts";
+import { env, loggedIn, run } from "./lab.ts";
 
 let folder: string;
 let client: { env: Record<string, string> };
@@ -13,11 +13,7 @@ const image = `${env("LAB_REGISTRY")}/tests/multi-arch`;
 
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "registry-test-"));
-	client = {
-		env: { SSL_CERT_FILE: env("LAB_REGISTRY_CA"), DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") },
-	};
-	const auth = Buffer.from(`${env("LAB_REGISTRY_USER")}:${env("LAB_REGISTRY_PASSWORD")}`).toString("base64");
-	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [env("LAB_REGISTRY")]: { auth } } }));
+	client = await loggedIn(folder);
 });
 afterAll(() => rm(folder, { recursive: true }));
 

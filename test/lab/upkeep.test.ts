@@ -1,11 +1,11 @@
 /** The upkeep on the VM, against the real registry: what the old one broke, ours leaves whole. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { env, onVm, run, up } from "./lab.ts";
+import { askVm, env, loggedIn, onVm, run, up } from "./lab.ts";
 
 const REPOSITORY = "upkeep/app";
 const DATA = "/opt/registry/data/private/docker/registry/v2";
@@ -17,11 +17,7 @@ beforeAll(async () => {
 	await up();
 	await wipe();
 	folder = await mkdtemp(join(tmpdir(), "upkeep-test-"));
-	client = {
-		env: { SSL_CERT_FILE: env("LAB_REGISTRY_CA"), DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") },
-	};
-	const auth = Buffer.from(`${env("LAB_REGISTRY_USER")}:${env("LAB_REGISTRY_PASSWORD")}`).toString("base64");
-	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [env("LAB_REGISTRY")]: { auth } } }));
+	client = await loggedIn(folder);
 });
 // An empty store each time: trap 7 also breaks what other tests have pushed.
 const wipe = () => onVm(`rm -rf ${DATA}; docker start registry-private >/dev/null`);
@@ -49,7 +45,6 @@ async function push(tag: string, text = `${tag} ${Date.now()}`): Promise<string>
 	return digest;
 }
 const isWhole = async (reference: string) => (await crane("validate", "--remote", reference)).exitCode === 0;
-const onVmAnyhow = (command: string) => run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", command]);
 const link = (kind: string, digest: string) =>
 	`${DATA}/repositories/${REPOSITORY}/${kind}/sha256/${digest.replace("sha256:", "")}`;
 const blob = (digest: string) => {
@@ -73,13 +68,13 @@ describe("garbage collection", () => {
 		const old = await push("replaced", "two");
 		const [layer] = (await children(`${image}:replaced`)) as [string];
 		await crane("tag", `${image}:latest`, "replaced"); // What was under the name is now under none.
-		const { exitCode, output } = await onVmAnyhow("/opt/registry/garbage-collect.sh private --grace-hours 0");
+		const { exitCode, output } = await askVm("/opt/registry/garbage-collect.sh private --grace-hours 0");
 		expect(output).toMatch(/private: removed \d+ manifests and \d+ blobs/);
 		expect(exitCode, output).toBe(0);
 		await registryAnswers();
 		expect(await isWhole(`${image}:latest`)).toBe(true);
-		expect((await onVmAnyhow(`ls ${blob(old)} ${blob(layer)}`)).output.match(/No such file/g)).toHaveLength(2);
-		expect((await onVmAnyhow("/opt/registry/fix-broken-blobs.sh --dry-run")).exitCode).toBe(0);
+		expect((await askVm(`ls ${blob(old)} ${blob(layer)}`)).output.match(/No such file/g)).toHaveLength(2);
+		expect((await askVm("/opt/registry/fix-broken-blobs.sh --dry-run")).exitCode).toBe(0);
 	});
 
 	it("refuses where something is broken, says what, and stops nobody", async () => {
@@ -88,7 +83,7 @@ describe("garbage collection", () => {
 		await onVm(`rm -r ${link("_manifests/revisions", child)}`);
 		const started = "docker inspect --format '{{.State.StartedAt}}' registry-private";
 		const before = await onVm(started);
-		const { exitCode, output } = await onVmAnyhow("/opt/registry/garbage-collect.sh private --grace-hours 0");
+		const { exitCode, output } = await askVm("/opt/registry/garbage-collect.sh private --grace-hours 0");
 		expect(exitCode).toBe(1);
 		expect(output).toContain(`${REPOSITORY} orphan-child ${index}: lacks its child ${child}`);
 		expect(output).toContain("was not collected");
@@ -101,8 +96,8 @@ describe("garbage collection", () => {
 		const docker = '#!/bin/sh\n/usr/bin/docker "$@"\n[ "$1" != stop ] || { touch /run/stopped; sleep 60; }\n';
 		await onVm(`printf '%s' '${docker}' >/usr/local/bin/docker && chmod 755 /usr/local/bin/docker`);
 		try {
-			const running = onVmAnyhow("/opt/registry/garbage-collect.sh private");
-			await until("the registry is stopped", 60, async () => (await onVmAnyhow("ls /run/stopped")).exitCode === 0);
+			const running = askVm("/opt/registry/garbage-collect.sh private");
+			await until("the registry is stopped", 60, async () => (await askVm("ls /run/stopped")).exitCode === 0);
 			expect(await onVm("/usr/bin/docker inspect --format '{{.State.Status}}' registry-private")).toBe("exited");
 			await onVm("pkill -9 -f 'upkeep[.]mjs garbage-collect'");
 			expect((await running).exitCode).not.toBe(0);
@@ -114,14 +109,14 @@ describe("garbage collection", () => {
 	});
 
 	it("keeps away from a registry it does not know", async () => {
-		const { exitCode, output } = await onVmAnyhow("/opt/registry/garbage-collect.sh nonesuch");
+		const { exitCode, output } = await askVm("/opt/registry/garbage-collect.sh nonesuch");
 		expect(exitCode).toBe(2);
 		expect(output).toContain("usage: garbage-collect.sh dockerhub|ghcr|quay|k8s|kyverno|private");
 	});
 });
 
 describe("fix-broken-blobs.sh", () => {
-	const scan = (...args: string[]) => onVmAnyhow(`/opt/registry/fix-broken-blobs.sh ${args.join(" ")}`);
+	const scan = (...args: string[]) => askVm(`/opt/registry/fix-broken-blobs.sh ${args.join(" ")}`);
 
 	it("finds an orphan child by its revision link, where crane finds the image broken, too (trap 8)", async () => {
 		const index = await push("latest");
@@ -147,7 +142,7 @@ describe("fix-broken-blobs.sh", () => {
 		expect((await scan("--dry-run")).exitCode).toBe(1);
 		await onVm(`test -e ${link("_layers", layer)}/link`);
 		expect((await scan()).output).toContain(`orphan-layer-link ${layer}`);
-		expect((await onVmAnyhow(`test -e ${link("_layers", layer)}`)).exitCode).toBe(1);
+		expect((await askVm(`test -e ${link("_layers", layer)}`)).exitCode).toBe(1);
 		expect(await isWhole(`${image}:latest`)).toBe(false);
 		expect((await pushLayer()).output).toContain(layer);
 		expect(await isWhole(`${image}:latest`)).toBe(true);
@@ -174,7 +169,7 @@ describe("fix-broken-blobs.sh", () => {
 describe("cleanup-tags.sh", () => {
 	it("keeps the newest, and what it leaves can be pulled", async () => {
 		for (const tag of ["1", "2", "3"]) await push(tag);
-		const { exitCode, output } = await onVmAnyhow("/opt/registry/cleanup-tags.sh --keep 2");
+		const { exitCode, output } = await askVm("/opt/registry/cleanup-tags.sh --keep 2");
 		expect(exitCode, output).toBe(0);
 		expect(output).toContain(`removed ${REPOSITORY}:1`);
 		const { stdout } = await crane("ls", image);

@@ -1,11 +1,11 @@
 /** `npm run verify` against the real registry and real damage; crane's own validation is asked the same. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { caches, published } from "../../lab/estate.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { checkout, env, onVm, run, up } from "./lab.ts";
+import { checkout, env, loggedIn, onVm, run, up } from "./lab.ts";
 
 const REPOSITORY = "verify/app";
 const image = `${env("LAB_REGISTRY")}/${REPOSITORY}:latest`;
@@ -18,9 +18,7 @@ let client: { env: Record<string, string> };
 beforeAll(async () => {
 	await up();
 	folder = await mkdtemp(join(tmpdir(), "verify-test-"));
-	client = { env: { SSL_CERT_FILE: env("LAB_REGISTRY_CA"), DOCKER_CONFIG: folder } };
-	const auth = Buffer.from(`${env("LAB_REGISTRY_USER")}:${env("LAB_REGISTRY_PASSWORD")}`).toString("base64");
-	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [env("LAB_REGISTRY")]: { auth } } }));
+	client = await loggedIn(folder);
 });
 beforeEach(async () => {
 	await onVm(`rm -rf ${data}/repositories/verify`);
