@@ -68,6 +68,7 @@ compose() {
 		if [ -z "$port" ] || [ -n "$(docker ps --quiet --filter "publish=$port")" ]; then fail "$said"; fi
 		echo "Docker holds port $port for a container that is gone, as it may after a power cut; restarting Docker"
 		systemctl restart docker
+		systemctl start ${UNIT} || true # It goes down and up with Docker; wait for it, as at boot.
 		bring_up || fail "$said"
 	fi
 	[ -z "$said" ] || echo "$said"
