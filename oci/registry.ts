@@ -13,6 +13,8 @@ export interface RegistryOptions {
 	concurrency?: number;
 	/** For one request with all its retries, in milliseconds. */
 	deadline?: number;
+	/** How long the first retry waits, in milliseconds; each further one waits twice as long. */
+	patience?: number;
 }
 
 /** What was asked could not be told: no answer, an answer that makes no sense, or no access. */
@@ -24,22 +26,44 @@ export interface Answer {
 	length?: number;
 	/** As the registry calls the manifest. */
 	digest?: string;
+	/** As the registry calls the content. */
+	mediaType?: string;
 	body: Buffer;
 }
 
+/** Who answers at a URL, as it says to somebody without credentials. */
+export interface Identity {
+	/** 401 where it wants credentials. */
+	status: number;
+	/** The registry's name in this estate (render/registryConfig.ts); undefined where it gives none. */
+	name?: string;
+}
+
 const RETRIED = [429, 500, 502, 503, 504];
+/** After all retries: somebody else's trouble, which says nothing about what was asked for. A 500 does. */
+const UNTOLD = [429, 502, 503, 504];
 /** A manifest is small; more than this is not read (the registry itself takes no more than 4 MiB). */
 const MANIFEST_LIMIT = 4 * 1024 * 1024;
+/** One page of a list; a registry refuses to give more than 1000 at once. */
+const PAGE = 1000;
+/** What a registry says in an answer that is not the content. */
+const ERROR_LIMIT = 64 * 1024;
+const PAGE_LIMIT = 16 * 1024 * 1024;
 
 export class Registry {
 	readonly #url: string;
 	readonly #dispatcher: Dispatcher;
 	readonly #credentials: RegistryOptions["credentials"];
 	readonly #deadline: number;
-	/** By repository: the header that was asked for last. */
-	readonly #authorization = new Map<string, string>();
+	/** By what is asked about: a repository, or "" for the registry itself. Basic authentication is the same for all. */
+	readonly #tokens = new Map<string, string>();
+	#basic: string | undefined;
+	/** Requests sent, retries not counted. */
+	requests = 0;
+	/** Bytes of content received. */
+	bytes = 0;
 
-	constructor({ url, ca, credentials, concurrency = 8, deadline = 60_000 }: RegistryOptions) {
+	constructor({ url, ca, credentials, concurrency = 8, deadline = 60_000, patience = 250 }: RegistryOptions) {
 		this.#url = url.replace(/\/$/, "");
 		this.#credentials = credentials;
 		this.#deadline = deadline;
@@ -47,16 +71,35 @@ export class Registry {
 			interceptors.redirect({ maxRedirections: 5 }),
 			interceptors.retry({
 				maxRetries: 4,
-				minTimeout: 250,
-				maxTimeout: 5000,
+				minTimeout: patience,
+				maxTimeout: 20 * patience,
 				statusCodes: RETRIED,
 				methods: ["GET", "HEAD"],
+				throwOnError: false,
 			}),
 		);
 	}
 
 	close(): Promise<void> {
 		return this.#dispatcher.close();
+	}
+
+	/** Asks without credentials. */
+	async identity(): Promise<Identity> {
+		const { statusCode: status, headers, body } = await this.#request("GET", "/v2/", {});
+		await body.dump();
+		const name = headers["x-registry-name"];
+		return { status, ...(typeof name === "string" && { name }) };
+	}
+
+	/** The names of all repositories, however many there are. */
+	catalog(): Promise<string[]> {
+		return this.#list("", "/v2/_catalog", "repositories");
+	}
+
+	/** All tags of a repository; none where it has none, or is gone. */
+	tags(repository: string): Promise<string[]> {
+		return this.#list(repository, `/v2/${repository}/tags/list`, "tags");
 	}
 
 	/** A manifest by tag or digest; status 404 where there is none. */
@@ -82,7 +125,7 @@ export class Registry {
 
 	/** Reads all of a blob, keeping none of it; resolves with its true digest and size. */
 	async digest(repository: string, digest: string): Promise<{ status: number; digest: string; size: number }> {
-		const response = await this.#send("GET", repository, `blobs/${digest}`, {});
+		const response = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {});
 		const hash = createHash("sha256");
 		let size = 0;
 		try {
@@ -93,7 +136,25 @@ export class Registry {
 		} catch {
 			// It ended early: what came is what there is, and its digest tells.
 		}
+		this.bytes += size;
 		return { status: response.statusCode, digest: `sha256:${hash.digest("hex")}`, size };
+	}
+
+	/** Follows the Link headers from page to page. */
+	async #list(scope: string, path: string, key: "repositories" | "tags"): Promise<string[]> {
+		const all: string[] = [];
+		for (let next: string | undefined = `${path}?n=${PAGE}`; next !== undefined; ) {
+			const { statusCode, headers, body } = await this.#send("GET", scope, next, {});
+			const text = await this.#read(body, PAGE_LIMIT);
+			if (statusCode === 404 && key === "tags") return all;
+			const page = statusCode === 200 ? parsePage(text.toString(), key) : undefined;
+			if (page === undefined) throw new RegistryError(`GET ${this.#url}${next}: answered ${statusCode} without ${key}`);
+			all.push(...page);
+			const link: string | undefined = /<([^>]+)>;\s*rel="?next"?/.exec(String(headers["link"] ?? ""))?.[1];
+			const following = link === undefined ? undefined : new URL(link, this.#url);
+			next = following && `${following.pathname}${following.search}`;
+		}
+		return all;
 	}
 
 	async #ask(
@@ -103,86 +164,108 @@ export class Registry {
 		headers: Record<string, string> = {},
 		limit = 0,
 	): Promise<Answer> {
-		const { statusCode: status, headers: said, body } = await this.#send(method, repository, path, headers);
+		const response = await this.#send(method, repository, `/v2/${repository}/${path}`, headers);
+		const { statusCode: status, headers: said } = response;
 		const length = said["content-length"] === undefined ? undefined : Number(said["content-length"]);
-		const digest = said["docker-content-digest"];
+		const [digest, mediaType] = [said["docker-content-digest"], said["content-type"]];
+		return {
+			status,
+			...(length !== undefined && { length }),
+			...(typeof digest === "string" && { digest }),
+			...(typeof mediaType === "string" && { mediaType }),
+			body: await this.#read(response.body, limit),
+		};
+	}
+
+	/** As much as came, up to where more than the limit came: the caller compares it with what should have come. */
+	async #read(body: Dispatcher.ResponseData["body"], limit: number): Promise<Buffer> {
 		const chunks: Buffer[] = [];
 		let read = 0;
 		try {
 			for await (const chunk of body) {
 				read += (chunk as Buffer).length;
-				if (status < 300 && read > limit) {
+				if (read > Math.max(limit, ERROR_LIMIT)) {
 					body.destroy();
 					break;
 				}
 				chunks.push(chunk as Buffer);
 			}
 		} catch {
-			// Cut short: the caller compares what came with what should have come.
+			// Cut short.
 		}
-		return {
-			status,
-			...(length !== undefined && { length }),
-			...(typeof digest === "string" && { digest }),
-			body: Buffer.concat(chunks),
-		};
+		this.bytes += read;
+		return Buffer.concat(chunks);
 	}
 
-	async #send(method: "GET" | "HEAD", repository: string, path: string, headers: Record<string, string>) {
-		const url = `${this.#url}/v2/${repository}/${path}`;
-		const request = async () => {
-			const authorization = this.#authorization.get(repository);
-			const response = await this.#dispatcher
-				.request({
-					origin: this.#url,
-					path: new URL(url).pathname,
-					method,
-					headers: { ...headers, ...(authorization && { authorization }) },
-					signal: AbortSignal.timeout(this.#deadline),
-				})
-				.catch((error: Error & { statusCode?: number }) => {
-					throw new RegistryError(
-						`${method} ${url}: ${error.statusCode ? `answered ${error.statusCode}` : error.message}`,
-					);
-				});
-			return response;
+	async #send(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>) {
+		const authorized = () => {
+			const authorization = this.#basic ?? this.#tokens.get(scope);
+			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) });
 		};
-		let response = await request();
+		let response = await authorized();
 		const challenge = response.headers["www-authenticate"];
-		if (response.statusCode === 401 && typeof challenge === "string" && (await this.#login(repository, challenge))) {
+		if (response.statusCode === 401 && typeof challenge === "string" && (await this.#login(scope, challenge))) {
 			await response.body.dump();
-			response = await request();
+			response = await authorized();
 		}
 		if (response.statusCode === 401 || response.statusCode === 403) {
-			throw new RegistryError(`${method} ${url}: answered ${response.statusCode}; are user and password right?`);
+			throw new RegistryError(
+				`${method} ${this.#url}${path}: answered ${response.statusCode}; are user and password right?`,
+			);
+		}
+		if (UNTOLD.includes(response.statusCode)) {
+			await response.body.dump();
+			throw new RegistryError(`${method} ${this.#url}${path}: answered ${response.statusCode}`);
 		}
 		return response;
 	}
 
+	#request(method: "GET" | "HEAD", path: string, headers: Record<string, string>) {
+		this.requests++;
+		return this.#dispatcher
+			.request({ origin: this.#url, path, method, headers, signal: AbortSignal.timeout(this.#deadline) })
+			.catch((error: Error) => {
+				throw new RegistryError(`${method} ${this.#url}${path}: ${error.message}`);
+			});
+	}
+
 	/** Answers a challenge; false where there is nothing new to say. */
-	async #login(repository: string, challenge: string): Promise<boolean> {
+	async #login(scope: string, challenge: string): Promise<boolean> {
 		const basic =
 			this.#credentials &&
 			`Basic ${Buffer.from(`${this.#credentials.user}:${this.#credentials.password}`).toString("base64")}`;
-		let authorization = basic;
-		if (/^bearer /i.test(challenge)) {
-			const parameters = Object.fromEntries(
-				[...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
-			);
-			const realm = new URL(parameters["realm"] ?? "");
-			for (const key of ["service", "scope"]) if (parameters[key]) realm.searchParams.set(key, parameters[key]);
-			const answer = await this.#dispatcher.request({
-				origin: realm.origin,
-				path: `${realm.pathname}${realm.search}`,
-				method: "GET",
-				headers: basic ? { authorization: basic } : {},
-				signal: AbortSignal.timeout(this.#deadline),
-			});
-			const { token, access_token } = (await answer.body.json()) as { token?: string; access_token?: string };
-			authorization = `Bearer ${token ?? access_token}`;
+		if (!/^bearer /i.test(challenge)) {
+			if (basic === undefined || this.#basic === basic) return false;
+			this.#basic = basic;
+			return true;
 		}
-		if (authorization === undefined || this.#authorization.get(repository) === authorization) return false;
-		this.#authorization.set(repository, authorization);
+		const parameters = Object.fromEntries(
+			[...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
+		);
+		const realm = new URL(parameters["realm"] ?? "");
+		for (const key of ["service", "scope"]) if (parameters[key]) realm.searchParams.set(key, parameters[key]);
+		const answer = await this.#dispatcher.request({
+			origin: realm.origin,
+			path: `${realm.pathname}${realm.search}`,
+			method: "GET",
+			headers: basic ? { authorization: basic } : {},
+			signal: AbortSignal.timeout(this.#deadline),
+		});
+		const { token, access_token } = (await answer.body.json()) as { token?: string; access_token?: string };
+		const authorization = `Bearer ${token ?? access_token}`;
+		if (this.#tokens.get(scope) === authorization) return false;
+		this.#tokens.set(scope, authorization);
 		return true;
+	}
+}
+
+/** The names in one page of a list; undefined where it is none. A repository without tags has null for a list. */
+function parsePage(text: string, key: string): string[] | undefined {
+	try {
+		const { [key]: names = null } = JSON.parse(text) as Record<string, unknown>;
+		if (names === null) return [];
+		return Array.isArray(names) ? names.map(String) : undefined;
+	} catch {
+		return undefined;
 	}
 }

@@ -1,128 +1,234 @@
-/** Walks an image from its manifest to its last layer, and tells all that is missing or not what it should be. */
+/** Walks images from their manifests to their last layers, and tells all that is missing or not what it should be. */
 import { createHash } from "node:crypto";
-import { type Descriptor, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
-import type { Registry } from "./registry.ts";
+import { type Descriptor, MANIFEST_TYPES, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
+import { type Registry, RegistryError } from "./registry.ts";
 
 export interface Defect {
 	repository: string;
-	/** The tag or digest the walk began with. */
-	reference: string;
-	/** What is broken. */
-	digest: string;
+	/** The tags and digests the walk began with that need what is broken. */
+	references: string[];
+	/** What is broken: a digest, or a tag that leads nowhere. */
+	subject: string;
 	/** What was expected and what came, a sentence without its subject. */
 	detail: string;
 }
 
 export interface Walk {
 	defects: Defect[];
+	/** What could not be told, as sentences. */
+	untold: string[];
+	/** Indexes among them. */
 	manifests: number;
+	indexes: number;
 	blobs: number;
 }
 
 export interface WalkOptions {
-	/** True to read every blob whole and check its digest; else a blob is asked for its length and its last byte. */
-	deep?: boolean;
+	/** Which blobs to read whole and check by their digest; the others are asked for their length and last byte. */
+	deep?: (digest: string) => boolean;
 }
 
 /** A config is JSON; a larger one is taken for no config. */
 const CONFIG_LIMIT = 8 * 1024 * 1024;
+const IMAGE_CONFIGS = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
-/** Every descriptor is visited once. Throws a RegistryError where something could not be told. */
+/** What was found of one thing, without who asked for it. */
+interface Found {
+	subject: string;
+	detail: string;
+}
+
+/** A manifest or blob, as far as it is the same whoever refers to it. */
+interface Visit {
+	/** What is wrong with it and below it. */
+	found: Found[];
+	size?: number;
+	mediaType?: string;
+	/** Of an image config. */
+	platform?: { os?: unknown; architecture?: unknown };
+	/** Of a manifest, where it could be read. */
+	manifest?: Manifest;
+	/** True where the registry does not have it at all. */
+	missing?: true;
+}
+
+/** Every descriptor is visited once, whichever references lead to it, and no defect hides another. */
 export async function walk(
 	registry: Registry,
 	repository: string,
-	reference: string,
-	{ deep = false }: WalkOptions = {},
+	references: string[],
+	{ deep = () => false }: WalkOptions = {},
 ): Promise<Walk> {
-	const result: Walk = { defects: [], manifests: 0, blobs: 0 };
-	const seen = new Set<string>();
-	const defect = (digest: string, detail: string) => result.defects.push({ repository, reference, digest, detail });
+	const visits = new Map<string, Promise<Visit>>();
+	const result: Walk = { defects: [], untold: [], indexes: 0, manifests: 0, blobs: 0 };
+	const defects = new Map<string, Defect>();
 
-	await visitManifest(reference);
+	const found = await Promise.all(references.map(async (reference) => (await manifest(reference)).found));
+	references.forEach((reference, i) => {
+		for (const { subject, detail } of found[i] ?? []) {
+			const key = `${subject} ${detail}`;
+			const known = defects.get(key);
+			if (known === undefined) defects.set(key, { repository, references: [reference], subject, detail });
+			else if (!known.references.includes(reference)) known.references.push(reference);
+		}
+	});
+	result.defects = [...defects.values()];
 	return result;
 
-	async function visitManifest(which: string, descriptor?: Descriptor): Promise<void> {
-		if (seen.has(which)) return;
-		seen.add(which);
+	/** Visits once; what can't be told is noted once, and nothing is found. */
+	function once(key: string, visit: () => Promise<Visit>): Promise<Visit> {
+		const known = visits.get(key);
+		if (known !== undefined) return known;
+		const visiting = visit().catch((error: unknown) => {
+			if (!(error instanceof RegistryError)) throw error;
+			result.untold.push(error.message);
+			return { found: [] };
+		});
+		visits.set(key, visiting);
+		return visiting;
+	}
+
+	/** A tag and its digest are two requests, but what is below them is visited once. */
+	function manifest(reference: string): Promise<Visit> {
+		return once(`manifest ${reference}`, async () => {
+			const { status, body, digest: said, mediaType } = await registry.manifest(repository, reference);
+			const wrong = (detail: string, more: Partial<Visit> = {}) => ({
+				found: [{ subject: reference, detail }],
+				...more,
+			});
+			if (status === 404) return wrong("is not there: the registry answered 404", { missing: true });
+			if (status !== 200) return wrong(`can't be had: the registry answered ${status}`);
+			const digest = digestOf(body);
+			const expected = reference.startsWith("sha256:") ? reference : said;
+			if (expected !== undefined && digest !== expected)
+				return wrong(`has ${body.length} bytes with the digest ${digest} instead of ${expected}`);
+			if (digest !== reference) {
+				const same = visits.get(`manifest ${digest}`);
+				if (same !== undefined) return same;
+			}
+			const visit = parsed(reference, digest, body, mediaType);
+			visits.set(`manifest ${digest}`, visit);
+			return visit;
+		});
+	}
+
+	async function parsed(reference: string, digest: string, body: Buffer, mediaType?: string): Promise<Visit> {
 		result.manifests++;
-		const { status, body, digest: said } = await registry.manifest(repository, which);
-		if (status !== 200) {
-			defect(which, `is not there: the registry answered ${status}`);
-			return;
-		}
-		const digest = digestOf(body);
-		const expected = descriptor?.digest ?? (which.startsWith("sha256:") ? which : said);
-		if (expected !== undefined && digest !== expected) {
-			defect(which, `has the digest ${digest} instead of ${expected}`);
-			return;
-		}
-		if (descriptor?.size !== undefined && body.length !== descriptor.size)
-			defect(which, `has ${body.length} bytes instead of ${descriptor.size}`);
-		let manifest: Manifest;
+		let content: Manifest;
 		try {
-			manifest = parseManifest(body);
+			content = parseManifest(body);
 		} catch (error) {
 			if (!(error instanceof ManifestError)) throw error;
-			defect(which, error.message);
-			return;
+			return { found: [{ subject: reference, detail: error.message }], size: body.length };
 		}
-		if (manifest.kind === "index") {
-			await Promise.all(manifest.manifests.map((child) => visitManifest(child.digest, child)));
-			return;
-		}
-		const [config, ...layers] = manifest.blobs;
-		await Promise.all([
-			...(config ? [visitConfig(config, descriptor)] : []),
-			...layers.filter(({ foreign }) => !foreign).map(visitBlob),
+		if (content.kind === "index") result.indexes++;
+		const below = await Promise.all([
+			...(content.kind === "index" ? content.manifests.map((child) => visitChild(child)) : []),
+			...(content.kind === "image"
+				? content.blobs.filter(({ foreign }) => !foreign).map((blob, i) => visitBlob(blob, i === 0))
+				: []),
+			...(content.subject === undefined ? [] : [visitSubject(content.subject)]),
 		]);
+		return {
+			found: unique(below.flat()),
+			size: body.length,
+			...(MANIFEST_TYPES.includes(mediaType ?? "") && { mediaType: mediaType as string }),
+			manifest: content,
+		};
+
+		async function visitChild(child: Descriptor): Promise<Found[]> {
+			const visit = await manifest(child.digest);
+			return [...visit.found, ...contradictions(child, visit), ...(await wrongPlatform(child, visit))];
+		}
+
+		/** What an image is about need not be in the same registry; where it is, it has to be whole. */
+		async function visitSubject(subject: Descriptor): Promise<Found[]> {
+			const visit = await manifest(subject.digest);
+			return visit.missing ? [] : [...visit.found, ...contradictions(subject, visit)];
+		}
+
+		async function visitBlob(blob: Descriptor, isConfig: boolean): Promise<Found[]> {
+			const small = isConfig && (blob.size ?? 0) <= CONFIG_LIMIT && blob.size !== undefined;
+			const visit = await once(`blob ${blob.digest}`, () => (small ? config(blob) : asked(blob)));
+			return [...visit.found, ...contradictions(blob, visit)];
+		}
+
+		async function wrongPlatform({ platform: wanted }: Descriptor, visit: Visit): Promise<Found[]> {
+			if (wanted === undefined || wanted.os === "unknown" || visit.manifest?.kind !== "image") return [];
+			const [first] = visit.manifest.blobs;
+			if (first?.mediaType === undefined || !IMAGE_CONFIGS.includes(first.mediaType)) return [];
+			const { platform } = (await visits.get(`blob ${first.digest}`)) ?? {};
+			if (platform === undefined) return [];
+			const { os, architecture } = platform;
+			if (os === wanted.os && architecture === wanted.architecture) return [];
+			const detail = `is for ${os}/${architecture}, and the index ${digest} says ${wanted.os}/${wanted.architecture}`;
+			return [{ subject: first.digest, detail }];
+		}
 	}
 
 	/** A config is small enough to be read whole, and says for which platform the image is. */
-	async function visitConfig(config: Descriptor, manifest?: Descriptor): Promise<void> {
-		if (config.mediaType === undefined || config.size === undefined || config.size > CONFIG_LIMIT) {
-			await visitBlob(config);
-			return;
-		}
-		if (seen.has(config.digest)) return;
-		seen.add(config.digest);
+	async function config({ digest, size, mediaType }: Descriptor): Promise<Visit> {
 		result.blobs++;
-		const { status, body } = await registry.blob(repository, config.digest, config.size);
-		if (status !== 200) return void defect(config.digest, `is not there: the registry answered ${status}`);
-		if (digestOf(body) !== config.digest)
-			return void defect(config.digest, `has ${body.length} bytes with another digest, instead of ${config.size}`);
-		const wanted = manifest?.platform;
-		if (wanted === undefined || wanted.os === "unknown") return;
-		const { os, architecture } = JSON.parse(body.toString()) as { os?: string; architecture?: string };
-		if (os !== wanted.os || architecture !== wanted.architecture)
-			defect(config.digest, `is for ${os}/${architecture}, and its index says ${wanted.os}/${wanted.architecture}`);
+		const { status, body } = await registry.blob(repository, digest, size as number);
+		if (status !== 200) return { found: [unhad(digest, status)] };
+		if (digestOf(body) !== digest)
+			return {
+				found: [{ subject: digest, detail: `has ${body.length} bytes with another digest, instead of ${size}` }],
+			};
+		const visit = { found: [], size: body.length };
+		if (mediaType === undefined || !IMAGE_CONFIGS.includes(mediaType)) return visit;
+		try {
+			const { os, architecture } = JSON.parse(body.toString());
+			return { ...visit, platform: { os, architecture } };
+		} catch {
+			return { found: [{ subject: digest, detail: "is no image config: it is not a JSON object" }], size: body.length };
+		}
 	}
 
-	async function visitBlob({ digest, size }: Descriptor): Promise<void> {
-		if (seen.has(digest)) return;
-		seen.add(digest);
+	async function asked({ digest, size }: Descriptor): Promise<Visit> {
 		result.blobs++;
-		if (deep) {
-			await readWhole(digest, size);
-			return;
-		}
+		if (deep(digest)) return readWhole(digest, size);
 		const head = await registry.head(repository, digest);
-		if (head.status !== 200) return void defect(digest, `is not there: the registry answered ${head.status}`);
-		if (size === undefined) return;
-		if (head.length !== size) return void defect(digest, `has ${head.length} bytes instead of ${size}`);
-		if (size === 0) return;
+		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
+		if (size === undefined || head.length !== size)
+			return { found: [], ...(head.length !== undefined && { size: head.length }) };
+		if (size === 0) return { found: [], size };
 		// A registry may answer HEAD from memory for what is gone; the last byte it has to read.
 		const last = await registry.lastByte(repository, digest, size);
-		if (last.status === 200)
-			await readWhole(digest, size); // It does not know ranges.
-		else if (last.status !== 206 || last.body.length !== 1)
-			defect(digest, `can't be read to its end: the registry answered ${last.status} with ${last.body.length} bytes`);
+		if (last.status === 200) return readWhole(digest, size); // It does not know ranges.
+		if (last.status === 206 && last.body.length === 1) return { found: [], size };
+		const detail = `can't be read to its end: the registry answered ${last.status} with ${last.body.length} bytes`;
+		return { found: [{ subject: digest, detail }] };
 	}
 
-	async function readWhole(digest: string, size: number | undefined): Promise<void> {
-		const found = await registry.digest(repository, digest);
-		if (found.status !== 200) defect(digest, `is not there: the registry answered ${found.status}`);
-		else if (found.digest !== digest) defect(digest, `has ${found.size} bytes with another digest, instead of ${size}`);
+	async function readWhole(digest: string, size: number | undefined): Promise<Visit> {
+		const read = await registry.digest(repository, digest);
+		if (read.status !== 200) return { found: [unhad(digest, read.status)] };
+		if (read.digest === digest) return { found: [], size: read.size };
+		return { found: [{ subject: digest, detail: `has ${read.size} bytes with another digest, instead of ${size}` }] };
 	}
+}
+
+function unhad(subject: string, status: number): Found {
+	return {
+		subject,
+		detail:
+			status === 404 ? "is not there: the registry answered 404" : `can't be had: the registry answered ${status}`,
+	};
+}
+
+/** Where what came is not what the descriptor says of it. */
+function contradictions({ digest, size, mediaType }: Descriptor, visit: Visit): Found[] {
+	const found: Found[] = [];
+	if (size !== undefined && visit.size !== undefined && size !== visit.size)
+		found.push({ subject: digest, detail: `has ${visit.size} bytes instead of ${size}` });
+	if (visit.mediaType !== undefined && mediaType !== undefined && mediaType !== visit.mediaType)
+		found.push({ subject: digest, detail: `is a ${visit.mediaType} instead of a ${mediaType}` });
+	return found;
+}
+
+function unique(found: Found[]): Found[] {
+	return [...new Map(found.map((one) => [`${one.subject} ${one.detail}`, one])).values()];
 }
 
 function digestOf(content: Buffer): string {

@@ -48,14 +48,15 @@ async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<
 		...(user && password && { credentials: { user, password } }),
 	});
 	try {
-		const { defects, manifests, blobs } = await walk(registry, repository, tag ?? digest ?? "", { deep });
-		for (const defect of defects) console.error(`${repository} ${defect.digest} ${defect.detail}`);
-		console.log(
-			defects.length === 0
-				? `${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`
-				: `${image} is broken in ${defects.length} places`,
-		);
-		return defects.length === 0 ? 0 : 1;
+		const { defects, untold, manifests, blobs } = await walk(registry, repository, [tag ?? digest ?? ""], {
+			deep: () => deep,
+		});
+		for (const { subject, detail } of defects) console.error(`${repository} ${subject} ${detail}`);
+		for (const line of untold) console.error(`could not tell: ${line}`);
+		if (defects.length > 0) console.log(`${image} is broken in ${defects.length} places`);
+		else if (untold.length === 0)
+			console.log(`${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`);
+		return defects.length > 0 ? 1 : untold.length > 0 ? 2 : 0;
 	} finally {
 		await registry.close();
 	}

@@ -41,6 +41,7 @@ function fixBrokenBlobs(args: string[]): number {
 			private: { type: "string", default: "" },
 			caches: { type: "string", default: "" },
 			"dry-run": { type: "boolean", default: false },
+			deep: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 		},
 	});
@@ -52,7 +53,9 @@ function fixBrokenBlobs(args: string[]): number {
 			.filter(Boolean)
 			.map((registry) => ({ registry, cache: true })),
 		{ registry: values.private, cache: false },
-	].flatMap(({ registry, cache }) => scan(new Store(join(base, registry)), { registry, cache, remove }));
+	].flatMap(({ registry, cache }) =>
+		scan(new Store(join(base, registry)), { registry, cache, remove, deep: values.deep }),
+	);
 	report(findings, values.json);
 	return findings.some(({ removed }) => !removed) ? 1 : 0;
 }

@@ -15,7 +15,9 @@ export type Problem =
 	| "unreadable-manifest"
 	| "orphan-child"
 	| "missing-blob"
-	| "wrong-size";
+	| "missing-layer-link"
+	| "wrong-size"
+	| "wrong-content";
 
 export interface Finding {
 	registry: string;
@@ -36,6 +38,8 @@ export interface ScanOptions {
 	cache: boolean;
 	/** Removes layer links that lead nowhere; everything else is only reported. */
 	remove: boolean;
+	/** Reads every blob whole and checks its digest; else only the manifests'. */
+	deep?: boolean;
 }
 
 /** All that is broken in one registry. */
@@ -46,7 +50,7 @@ export function scan(store: Store, options: ScanOptions): Finding[] {
 		const report = (problem: Problem, subject: string, detail: string, more: Partial<Finding> = {}) =>
 			found.push({ registry: options.registry, repository: name, problem, subject, detail, ...more });
 		scanLayers(store, repository, options, report);
-		if (!options.cache) scanManifests(store, repository, report);
+		if (!options.cache) scanManifests(store, repository, options, report);
 		return found;
 	});
 }
@@ -68,7 +72,7 @@ function scanLayers(store: Store, repository: Repository, { remove }: ScanOption
 	}
 }
 
-function scanManifests(store: Store, repository: Repository, report: Report): void {
+function scanManifests(store: Store, repository: Repository, options: ScanOptions, report: Report): void {
 	if (repository.tags().length > 0 && !repository.hasRevisions()) {
 		report("missing-revisions", "_manifests/revisions", "there are tags, but no manifests");
 	}
@@ -77,7 +81,7 @@ function scanManifests(store: Store, repository: Repository, report: Report): vo
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
 		const broken = wrongWith(link, digest);
 		if (broken !== undefined) report("broken-revision-link", digest, broken);
-		else scanManifest(store, repository, digest, report);
+		else scanManifest(store, repository, digest, options, report);
 	}
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);
@@ -89,7 +93,13 @@ function scanManifests(store: Store, repository: Repository, report: Report): vo
 	}
 }
 
-function scanManifest(store: Store, repository: Repository, digest: string, report: Report): void {
+function scanManifest(
+	store: Store,
+	repository: Repository,
+	digest: string,
+	{ deep = false }: ScanOptions,
+	report: Report,
+): void {
 	if (store.blobSize(digest) === undefined) {
 		report("missing-manifest", digest, "its content is gone");
 		return;
@@ -102,23 +112,46 @@ function scanManifest(store: Store, repository: Repository, digest: string, repo
 		report("unreadable-manifest", digest, error.message);
 		return;
 	}
-	if (manifest.kind === "index") {
-		for (const child of manifest.manifests) {
-			if (hasRevision(repository, child.digest)) continue;
-			const there = store.blobSize(child.digest) !== undefined;
-			const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
-			report("orphan-child", digest, detail, there ? { relinkable: true } : {});
-		}
+	const found = store.digestOf(digest);
+	if (found !== digest) {
+		report("wrong-content", digest, `its content has the digest ${found}`);
 		return;
 	}
-	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, digest, blob, report);
+	if (manifest.kind === "index") {
+		for (const child of manifest.manifests) scanChild(store, repository, digest, child, report);
+		return;
+	}
+	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, repository, digest, blob, deep, report);
 }
 
-function scanBlob(store: Store, manifest: string, blob: Descriptor, report: Report): void {
+function scanChild(store: Store, repository: Repository, index: string, child: Descriptor, report: Report): void {
+	const size = store.blobSize(child.digest);
+	if (!hasRevision(repository, child.digest)) {
+		const there = size !== undefined && store.digestOf(child.digest) === child.digest;
+		const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
+		report("orphan-child", index, detail, there ? { relinkable: true } : {});
+	} else if (child.size !== undefined && size !== undefined && size !== child.size) {
+		report("wrong-size", index, `needs ${child.digest} with ${child.size} bytes, and ${size} are there`);
+	}
+}
+
+function scanBlob(
+	store: Store,
+	repository: Repository,
+	manifest: string,
+	blob: Descriptor,
+	deep: boolean,
+	report: Report,
+): void {
 	const size = store.blobSize(blob.digest);
 	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
 	else if (blob.size !== undefined && size !== blob.size)
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
+	else if (deep && store.digestOf(blob.digest) !== blob.digest)
+		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
+	// A link that is there and broken is told of by itself.
+	else if (isMissing(repository.layer(blob.digest)))
+		report("missing-layer-link", manifest, `needs ${blob.digest}, which is there, but not linked in this repository`);
 }
 
 /** What is wrong with the link of a digest, if anything: it has to lead to just that. */

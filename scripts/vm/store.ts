@@ -2,7 +2,8 @@
  * A registry's storage on disk, as registry 2.8.3 lays it out. It is read here and not through the registry,
  * which may answer from memory for what is gone.
  */
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
 import { DIGEST } from "../../oci/manifest.ts";
 
@@ -46,6 +47,16 @@ export class Store {
 
 	readBlob(digest: string): Buffer {
 		return readFileSync(this.blobPath(digest));
+	}
+
+	/** The digest that the blob's content really has. */
+	digestOf(digest: string): string {
+		const hash = createHash("sha256");
+		const file = openSync(this.blobPath(digest), "r");
+		const chunk = Buffer.alloc(1024 * 1024);
+		for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) hash.update(chunk.subarray(0, read));
+		closeSync(file);
+		return `sha256:${hash.digest("hex")}`;
 	}
 
 	/** Every blob that has a folder, with or without data in it. */

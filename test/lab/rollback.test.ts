@@ -4,9 +4,11 @@ import { caches, published } from "../../lab/estate.ts";
 import { containers, drift, onVm, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
+let bounce: number;
 beforeAll(async () => {
 	await up();
 	changed = await variant();
+	bounce = await normalBounce();
 });
 afterEach(async () => {
 	await changed[Symbol.asyncDispose]();
@@ -19,33 +21,51 @@ afterAll(async () => {
 
 const files = () => onVm("sha256sum /opt/registry/*.* /opt/registry/tls/* /opt/registry/htpasswd");
 
-/** Asks for every cache's own image as fast as it goes, until stopped; resolves with the answers that were wrong. */
+/** Asks for every cache's own image as fast as it goes, until stopped; resolves with what came. */
 function pullInALoop() {
 	let stopped = false;
 	const wrong: string[] = [];
-	let right = 0;
-	const loop = (async () => {
+	/** By cache: how often it answered, when it last did, and the longest it did not, in milliseconds. */
+	const seen = Object.fromEntries(caches.map(({ name }) => [name, { answers: 0, last: Date.now(), silence: 0 }]));
+	const loops = caches.map(async ({ name, port, upstream }) => {
+		const of = seen[name] as { answers: number; last: number; silence: number };
+		const url = `http://127.0.0.1:${published(port)}/v2/${upstream.repository}/tags/list`;
 		while (!stopped) {
-			for (const { name, port, upstream } of caches) {
-				const url = `http://127.0.0.1:${published(port)}/v2/${upstream.repository}/tags/list`;
-				const answer = await fetch(url, { signal: AbortSignal.timeout(5000) }).catch(() => undefined);
-				const text = await answer?.text().catch(() => "");
-				if (
-					answer?.status === 200 &&
-					answer.headers.get("x-registry-name") === name &&
-					text?.includes(upstream.repository)
-				)
-					right++;
-				// Silence and a gateway's error are a restart; an answer of another registry is not.
-				else if (answer !== undefined && answer.status < 500) wrong.push(`${url}: ${answer.status} ${text}`);
-			}
+			const answer = await fetch(url, { signal: AbortSignal.timeout(2000) }).catch(() => undefined);
+			const text = await answer?.text().catch(() => "");
+			const isRight =
+				answer?.status === 200 &&
+				answer.headers.get("x-registry-name") === name &&
+				text?.includes(upstream.repository) === true;
+			of.silence = Math.max(of.silence, Date.now() - of.last);
+			if (isRight) Object.assign(of, { answers: of.answers + 1, last: Date.now() });
+			// Silence and a gateway's error are a restart; an answer of another registry is not.
+			else if (answer !== undefined && answer.status < 500) wrong.push(`${url}: ${answer.status} ${text}`);
+			if (!isRight) await new Promise((resolve) => setTimeout(resolve, 50));
 		}
-	})();
+	});
 	return async () => {
 		stopped = true;
-		await loop;
-		return { wrong, right };
+		await Promise.all(loops);
+		const all = Object.values(seen);
+		return {
+			wrong,
+			right: Math.min(...all.map(({ answers }) => answers)),
+			silence: Math.max(...all.map((one) => one.silence)),
+		};
 	};
+}
+
+/** The longest silence of a bounce that recreates every registry and restarts nginx, in milliseconds. */
+async function normalBounce(): Promise<number> {
+	await changed.edit("render/registryConfig.ts", 'interval: "4h"', 'interval: "5h"');
+	const stop = pullInALoop();
+	const { exitCode, output } = await changed.up().finally(stop);
+	expect(exitCode, output).toBe(0);
+	await changed[Symbol.asyncDispose]();
+	changed = await variant();
+	await up();
+	return (await stop()).silence;
 }
 
 describe("refused before anything is live", () => {
@@ -83,14 +103,42 @@ describe("refused before anything is live", () => {
 			"render/registryConfig.ts",
 			"filesystem: {",
 			"filesistem: {",
-			/the registry refuses config-\w+\.yml/,
+			/a registry does not serve with what it would read: registry \w+: .*filesistem/,
 		],
 		[
 			"a registry config of another version",
 			"render/registryConfig.ts",
 			'version: "0.1"',
 			'version: "9.9"',
-			/the registry refuses config-\w+\.yml/,
+			/a registry does not serve with what it would read: registry \w+: .*9\.9/,
+		],
+		[
+			"a registry config that parses, and does not serve where it is looked for",
+			"render/registryConfig.ts",
+			'addr: ":5000",',
+			'addr: registry.name === "k8s" ? ":5999" : ":5000",',
+			/a registry does not serve with what it would read: registry k8s: /,
+		],
+		[
+			"a cache of an upstream that does not answer",
+			"render/registryConfig.ts",
+			"remoteurl: registry.upstream",
+			'remoteurl: registry.name === "quay" ? "http://127.0.0.1:9" : registry.upstream',
+			/a registry does not serve with what it would read: registry quay: .*connection refused/,
+		],
+		[
+			"an image of the registries that does not exist",
+			"config.ts",
+			"if (result.success) return result.data;",
+			'if (result.success) return { ...result.data, images: { ...result.data.images, registry: "registry:0.0.0-none" } };',
+			/a registry does not serve with what it would read: [\s\S]*registry:0\.0\.0-none/,
+		],
+		[
+			"an nginx that serves nobody on one port",
+			"render/nginx.ts",
+			"return registry.kind",
+			'if (registry.name === "quay") return "";\n	return registry.kind',
+			/nginx\.conf leads a port to the wrong registry: .*:5020\/v2\/ should answer 200 quay/,
 		],
 		[
 			"a unit that starts what is not there",
@@ -120,8 +168,9 @@ describe("refused before anything is live", () => {
 		);
 		const stop = pullInALoop();
 		const { exitCode, output } = await changed.up().finally(stop);
-		const { wrong, right } = await stop();
-		expect(output).toContain("port 5020 should lead to registry quay, but leads to ghcr");
+		const { wrong, right, silence } = await stop();
+		expect(silence).toBeLessThan(bounce);
+		expect(output).toMatch(/:5020\/v2\/ should answer 200 quay, but answers 200 ghcr/);
 		expect(exitCode).not.toBe(0);
 		expect(right).toBeGreaterThan(0);
 		expect(wrong).toEqual([]);
@@ -147,23 +196,18 @@ describe("put back when only running it can tell", () => {
 		[
 			"an image that does not exist",
 			(v: Variant) =>
-				v.configure((c) => Object.assign(c["homelab-registry:images"] as object, { registry: "registry:0.0.0-none" })),
+				v.configure((c) => Object.assign(c["homelab-registry:images"] as object, { ui: "registry-ui:0.0.0-none" })),
 			/compose failed/,
 		],
 		[
-			"a registry that never becomes healthy",
-			(v: Variant) =>
-				v.edit("render/registryConfig.ts", 'addr: ":5000",', 'addr: registry.name === "k8s" ? ":5999" : ":5000",'),
+			"containers that never become healthy",
+			(v: Variant) => v.edit("render/compose.ts", "http://127.0.0.1:5000/v2/", "http://127.0.0.1:5999/v2/"),
 			/compose failed/,
 		],
 		[
-			"an nginx that serves nobody on one port",
+			"a port that is not published",
 			(v: Variant) =>
-				v.edit(
-					"render/nginx.ts",
-					"return registry.kind",
-					'if (registry.name === "quay") return "";\n	return registry.kind',
-				),
+				v.edit("render/compose.ts", "ports: all.map(", 'ports: all.filter(({ name }) => name !== "quay").map('),
 			/verify failed/,
 		],
 	])("%s", async (_, change, message) => {
@@ -171,13 +215,15 @@ describe("put back when only running it can tell", () => {
 		await change(changed);
 		const stop = pullInALoop();
 		const { exitCode, output } = await changed.up().finally(stop);
-		const { wrong, right } = await stop();
+		const { wrong, right, silence } = await stop();
 		expect(output).toMatch(message);
 		expect(output).toContain("put back: ");
 		expect(output).toContain("every port answers as it should");
 		expect(exitCode).not.toBe(0);
 		expect(right).toBeGreaterThan(0);
 		expect(wrong).toEqual([]);
+		// What nobody could know is asked for ten seconds; nothing else is slower than a bounce.
+		expect(silence).toBeLessThan(2 * bounce + 15_000);
 		expect(await files()).toBe(before);
 		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
 		// Whoever corrects the config has a plain update before them.

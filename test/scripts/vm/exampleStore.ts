@@ -13,9 +13,11 @@ export interface ExampleStore {
 	/** The folder that the registry would have as its rootdirectory. */
 	data: string;
 	/** Puts a layer or config into the repository. */
-	layer(repository: string, content: string): { digest: string; size: number };
+	layer(repository: string, content: string | Buffer): { digest: string; size: number };
 	/** Puts a manifest into the repository, under a tag if one is given. */
 	manifest(repository: string, content: object | string, tag?: string): string;
+	/** Names a manifest. */
+	tag(repository: string, tag: string, digest: string): void;
 	/** An image with one layer and a config. */
 	image(repository: string, content: string, tag?: string): string;
 	index(repository: string, children: string[], tag?: string): string;
@@ -23,17 +25,23 @@ export interface ExampleStore {
 	age(): void;
 }
 
+/** An empty store, gone with the test. */
 export function exampleStore(): ExampleStore {
 	const data = mkdtempSync(join(tmpdir(), "store-test-"));
 	onTestFinished(() => rmSync(data, { recursive: true }));
+	return storeAt(data);
+}
+
+/** Writes into the store in that folder. */
+export function storeAt(data: string): ExampleStore {
 	const store = new Store(data);
 	const written: string[] = [];
-	const write = (path: string, content: string) => {
+	const write = (path: string, content: string | Buffer) => {
 		mkdirSync(dirname(path), { recursive: true });
 		writeFileSync(path, content);
 		written.push(path);
 	};
-	const blob = (content: string) => {
+	const blob = (content: string | Buffer) => {
 		const digest = `sha256:${createHash("sha256").update(content).digest("hex")}`;
 		write(store.blobPath(digest), content);
 		return { digest, size: Buffer.byteLength(content) };
@@ -50,11 +58,13 @@ export function exampleStore(): ExampleStore {
 			const { digest } = blob(typeof content === "string" ? content : JSON.stringify(content));
 			const repository = store.repository(name);
 			write(repository.revisionLink(digest), digest);
-			if (tag !== undefined) {
-				write(join(repository.tagFolder(tag), "current/link"), digest);
-				write(join(repository.tagFolder(tag), "index", digest.replace(":", "/"), "link"), digest);
-			}
+			if (tag !== undefined) example.tag(name, tag, digest);
 			return digest;
+		},
+		tag(name, tag, digest) {
+			const folder = store.repository(name).tagFolder(tag);
+			write(join(folder, "current/link"), digest);
+			write(join(folder, "index", digest.replace(":", "/"), "link"), digest);
 		},
 		image(name, content, tag) {
 			const layer = { mediaType: `${OCI}.layer.v1.tar`, ...example.layer(name, `layer ${content}`) };
