@@ -40,6 +40,27 @@ export const registryVm = {
 	subnet: "172.28.50.0/24",
 };
 
+/** The Kubernetes cluster, on one machine. */
+export const kubernetes = {
+	container: "homelab-lab-kubernetes",
+	hostname: "kubernetes",
+	address: "172.30.77.30",
+	/** Of its API, on this machine's loopback. */
+	port: 26_443,
+};
+
+/** Prometheus and its kin; the name is how the cluster's pods know it, where they have to. */
+export const monitoring = {
+	prometheus: { container: "homelab-lab-prometheus", address: "172.30.77.31", port: 29_090 },
+	pushgateway: {
+		container: "homelab-lab-pushgateway",
+		address: "172.30.77.32",
+		port: 29_091,
+		name: "prometheus-prometheus-pushgateway.monitoring",
+	},
+	alertmanager: { container: "homelab-lab-alertmanager", address: "172.30.77.33", port: 29_093 },
+};
+
 /** Where a port of the registry VM is on this machine. */
 export function published(port: number): number {
 	return port + 20_000;

@@ -11,9 +11,12 @@ import { builtPath, tools } from "./tools.ts";
 
 const SUITE = "bookworm";
 
+/** The Node.js of the cluster's pods. */
+const NODE = "24.21.0";
+
 /** What the machines, nginx and the DNS servers need. */
 const PACKAGES =
-	"systemd systemd-sysv dbus libnss-resolve openssh-server docker.io systemd-resolved netplan.io cron logrotate iproute2 iptables nodejs dnsutils dnsmasq-base curl ca-certificates busybox-static nginx-light procps kmod";
+	"systemd systemd-sysv dbus libnss-resolve openssh-server docker.io systemd-resolved netplan.io cron logrotate iproute2 iptables nodejs dnsutils dnsmasq-base curl ca-certificates busybox-static nginx-light procps kmod containernetworking-plugins conntrack prometheus prometheus-alertmanager prometheus-pushgateway";
 
 /** Local names; the tag is the hash of what the image is made from. */
 export interface Images {
@@ -24,6 +27,11 @@ export interface Images {
 	registry: string;
 	nginx: string;
 	ui: string;
+	kubernetes: string;
+	/** Holds the pods' namespaces. */
+	pause: string;
+	node: string;
+	monitoring: string;
 }
 
 /** Builds what the engine doesn't have yet; `onBuild` is told what that is. */
@@ -35,18 +43,34 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 		onBuild(`Debian ${SUITE}`);
 		await bootstrap(engine, step, base, packages);
 	}
-	const build = (name: string, args: Record<string, string>, tool?: string) =>
-		buildImage(engine, step, name, args, onBuild, tool);
-	const machine = await build("machine", { BASE: base }, "compose");
-	const registry = await build("registry", { BASE: base }, "registry");
+	const build = (name: string, args: Record<string, string>, add: Additions = {}) =>
+		buildImage(engine, step, name, args, onBuild, add);
+	const machine = await build("machine", { BASE: base }, { tool: "compose" });
+	const registry = await build("registry", { BASE: base }, { tool: "registry" });
 	const nginx = await build("nginx", { BASE: base });
 	const ui = await build("registry-ui", { NGINX: nginx });
-	return { base, packages, machine, registry, nginx, ui };
+	const kubernetes = await build("kubernetes", { MACHINE: machine }, { tool: "kubernetes" });
+	const pause = await build("pause", { BASE: base });
+	const node = await build(
+		"node",
+		{ BASE: base },
+		{ npm: { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" } },
+	);
+	const monitoring = await build("monitoring", { BASE: base });
+	return { base, packages, machine, registry, nginx, ui, kubernetes, pause, node, monitoring };
 }
 
 /** A machine with nothing on it but sshd; only a test wants one. */
 export function buildEmptyMachine(engine: Engine, step: Step, { machine, packages }: Images): Promise<string> {
 	return buildImage(engine, step, "empty-machine", { MACHINE: machine, PACKAGES: packages }, () => {});
+}
+
+/** What goes into a build besides the files in its folder. */
+interface Additions {
+	/** One of the lab's tools. */
+	tool?: string;
+	/** A file out of an npm package. */
+	npm?: { pkg: string; file: string };
 }
 
 async function buildImage(
@@ -55,20 +79,25 @@ async function buildImage(
 	name: string,
 	args: Record<string, string>,
 	onBuild: (what: string) => void,
-	toolName?: string,
+	{ tool: toolName, npm }: Additions = {},
 ): Promise<string> {
 	const folder = join(checkout, "lab", "images", name);
 	const tool = tools.find((candidate) => candidate.name === toolName);
 	const binary = tool && (await builtPath(tool));
 	const sources = await Promise.all((await readdir(folder)).sort().map((file) => readFile(join(folder, file), "utf8")));
 	// A tool's path has the hash of its manifest in it.
-	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), binary ?? "")}`;
+	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), binary ?? "", npm?.pkg ?? "")}`;
 	if (await has(engine, step, image)) return image;
 	onBuild(name);
 	const context = await mkdtemp(join(tmpdir(), "homelab-lab-"));
 	try {
 		await cp(folder, context, { recursive: true });
 		if (tool && binary) await cp(binary, join(context, tool.binary));
+		if (npm) {
+			await step.run("npm", ["pack", "--silent", npm.pkg], { cwd: context });
+			const script = 'tar -xzf *.tgz "package/$0" && mv "package/$0" . && rm -r package *.tgz';
+			await step.run("sh", ["-c", script, npm.file], { cwd: context });
+		}
 		const buildArgs = Object.entries(args).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]);
 		await engine.docker(step, ["build", "--tag", image, ...buildArgs, context]);
 	} finally {

@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { privateRegistry, registryVm } from "./estate.ts";
+import { stringify } from "yaml";
+import { kubernetes, privateRegistry, registryVm } from "./estate.ts";
 import { paths } from "./paths.ts";
 import type { Step } from "./run.ts";
 
@@ -16,37 +17,62 @@ export interface Keys {
 	certificate: string;
 	certificateKey: string;
 	registry: { user: string; password: string };
+	/** The Kubernetes cluster's; `kubeconfig` is an administrator's, from this machine. */
+	kubernetes: {
+		certificate: string;
+		certificateKey: string;
+		serviceAccountKey: string;
+		token: string;
+		kubeconfig: string;
+	};
 	dockerhub: { username: string; password: string };
 }
 
 const path = (name: string) => join(paths.keys, name);
+const text = (name: string) => readFile(path(name), "utf8");
 
 /** Makes what is missing; each file appears whole or not at all. */
 export async function makeKeys(step: Step): Promise<Keys> {
 	await mkdir(paths.keys, { recursive: true, mode: 0o700 });
 	await sshPair(step, "login", "woodpecker-registry-config-sync");
 	await sshPair(step, "host", registryVm.hostname);
-	await certificates(step);
-	for (const name of ["registry-password", "dockerhub-password"]) {
+	await certificateAuthority(step);
+	await certificate(step, "registry", `DNS:${privateRegistry.hostname},DNS:localhost,IP:127.0.0.1`);
+	await certificate(step, "kubernetes", `IP:${kubernetes.address},IP:127.0.0.1,DNS:localhost`);
+	await serviceAccountKey(step);
+	for (const name of ["registry-password", "dockerhub-password", "kubernetes-token"]) {
 		if (!(await exists(path(name)))) await writeWhole(path(name), randomBytes(18).toString("base64url"));
 	}
 	await sshConfig();
+	await writeWhole(
+		kubeconfigPath,
+		kubeconfig(`https://127.0.0.1:${kubernetes.port}`, await text("ca.pem"), await text("kubernetes-token")),
+	);
 	return readKeys();
 }
 
 /** Reads what `makeKeys` made. */
 export async function readKeys(): Promise<Keys> {
-	const text = (name: string) => readFile(path(name), "utf8");
 	return {
 		login: { private: await text("login"), public: (await text("login.pub")).trim(), privatePath: path("login") },
 		host: { private: await text("host"), public: (await text("host.pub")).trim().split(" ").slice(0, 2).join(" ") },
 		caPath: path("ca.pem"),
 		certificate: await text("registry.pem"),
 		certificateKey: await text("registry.key"),
+		kubernetes: {
+			certificate: await text("kubernetes.pem"),
+			certificateKey: await text("kubernetes.key"),
+			serviceAccountKey: await text("service-account.key"),
+			token: await text("kubernetes-token"),
+			kubeconfig: await text("kubeconfig"),
+		},
 		registry: { user: "lab", password: await text("registry-password") },
 		dockerhub: { username: "lab-account", password: await text("dockerhub-password") },
 	};
 }
+
+/** For `kubectl`, as an administrator. */
+export const kubeconfigPath = path("kubeconfig");
 
 /** For `ssh -F`: the machines by name, their host keys pinned. */
 export const sshConfigPath = path("ssh_config");
@@ -73,24 +99,41 @@ async function sshPair(step: Step, name: string, comment: string): Promise<void>
 	await step.run("sh", ["-c", `rm -f ${path(name)} && ssh-keygen -q -t ed25519 -N '' -C ${comment} -f ${path(name)}`]);
 }
 
-async function certificates(step: Step): Promise<void> {
-	if (await exists(path("registry.pem"))) return;
-	const openssl = (args: string) => step.run("openssl", args.split(" "), { cwd: paths.keys });
-	const names = `subjectAltName=DNS:${privateRegistry.hostname},DNS:localhost,IP:127.0.0.1`;
-	await openssl(
-		"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 3650 -subj /CN=lab-ca -keyout ca.key -out ca.pem",
-	);
-	await openssl(
-		"req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=registry -keyout registry.key -out registry.csr",
-	);
-	await writeWhole(path("registry.ext"), `${names}\n`);
-	await openssl(
-		"x509 -req -in registry.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 800 -extfile registry.ext -out registry.crt",
-	);
-	await writeWhole(
-		path("registry.pem"),
-		`${await readFile(path("registry.crt"), "utf8")}${await readFile(path("ca.pem"), "utf8")}`,
-	);
+const EC = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
+const openssl = (step: Step, args: string) => step.run("openssl", args.split(" "), { cwd: paths.keys });
+
+async function certificateAuthority(step: Step): Promise<void> {
+	if (await exists(path("ca.pem"))) return;
+	await openssl(step, `req -x509 ${EC} -days 3650 -subj /CN=lab-ca -keyout ca.key -out ca.half`);
+	await rename(path("ca.half"), path("ca.pem"));
+}
+
+/** A certificate of the lab's CA, with that one behind it. */
+async function certificate(step: Step, name: string, alternatives: string): Promise<void> {
+	if (await exists(path(`${name}.pem`))) return;
+	await openssl(step, `req ${EC} -subj /CN=${name} -keyout ${name}.key -out ${name}.csr`);
+	await writeWhole(path(`${name}.ext`), `subjectAltName=${alternatives}\n`);
+	const sign = `x509 -req -in ${name}.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 800`;
+	await openssl(step, `${sign} -extfile ${name}.ext -out ${name}.crt`);
+	await writeWhole(path(`${name}.pem`), `${await text(`${name}.crt`)}${await text("ca.pem")}`);
+}
+
+async function serviceAccountKey(step: Step): Promise<void> {
+	if (await exists(path("service-account.key"))) return;
+	await openssl(step, "genrsa -out service-account.half 2048");
+	await rename(path("service-account.half"), path("service-account.key"));
+}
+
+/** For an administrator of the cluster, who finds it at that URL. */
+export function kubeconfig(server: string, ca: string, token: string): string {
+	return stringify({
+		apiVersion: "v1",
+		kind: "Config",
+		clusters: [{ name: "lab", cluster: { server, "certificate-authority-data": Buffer.from(ca).toString("base64") } }],
+		users: [{ name: "admin", user: { token } }],
+		contexts: [{ name: "lab", context: { cluster: "lab", user: "admin" } }],
+		"current-context": "lab",
+	});
 }
 
 async function writeWhole(target: string, content: string): Promise<void> {

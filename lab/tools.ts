@@ -32,6 +32,13 @@ export const tools: Tool[] = [
 		ldflags: "-X github.com/docker/compose/v2/internal.Version=v2.40.3",
 		inside: true,
 	},
+	{
+		name: "kubernetes",
+		binary: "kubernetes",
+		ldflags:
+			"-X k8s.io/component-base/version.gitVersion=v1.33.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=33",
+		inside: true,
+	},
 	// The largest one last, so that the others don't wait for it.
 	{
 		name: "pulumi",

@@ -6,7 +6,15 @@ import { caches, published } from "./estate.ts";
 import { buildImages, type Images } from "./images.ts";
 import { type Keys, makeKeys } from "./keys.ts";
 import { lock } from "./lock.ts";
-import { loadVmImages, startDns, startNetwork, startRegistryVm, startUpstreams } from "./machines.ts";
+import {
+	loadVmImages,
+	startDns,
+	startKubernetes,
+	startMonitoring,
+	startNetwork,
+	startRegistryVm,
+	startUpstreams,
+} from "./machines.ts";
 import { installPackages } from "./packages.ts";
 import { cache, checkout, paths } from "./paths.ts";
 import { installPlugins } from "./plugins.ts";
@@ -98,6 +106,14 @@ export async function up(): Promise<void> {
 					const loaded = await loadVmImages(context.engine, step, context.images);
 					if (loaded.length > 0) task.title += `: loaded ${loaded.join(", ")}`;
 				},
+			},
+			{
+				title: "Kubernetes",
+				task: (context) => startKubernetes(context.engine, new Step("kubernetes"), context.images, context.keys),
+			},
+			{
+				title: "Prometheus, Alertmanager and Pushgateway",
+				task: (context) => startMonitoring(context.engine, new Step("monitoring"), context.images),
 			},
 			{
 				title: "Pulumi plugins",

@@ -11,7 +11,7 @@ export interface RegistryOptions {
 	credentials?: { user: string; password: string };
 	/** How many requests may be under way at once. */
 	concurrency?: number;
-	/** For one request with all its retries, in milliseconds. */
+	/** For one request with all its retries, and for the next bytes of a blob that is read whole, in milliseconds. */
 	deadline?: number;
 	/** How long the first retry waits, in milliseconds; each further one waits twice as long. */
 	patience?: number;
@@ -125,7 +125,7 @@ export class Registry {
 
 	/** Reads all of a blob, keeping none of it; resolves with its true digest and size. */
 	async digest(repository: string, digest: string): Promise<{ status: number; digest: string; size: number }> {
-		const response = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {});
+		const response = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {}, true);
 		const hash = createHash("sha256");
 		let size = 0;
 		try {
@@ -133,8 +133,10 @@ export class Registry {
 				hash.update(chunk as Buffer);
 				size += (chunk as Buffer).length;
 			}
-		} catch {
+		} catch (error) {
 			// It ended early: what came is what there is, and its digest tells.
+			if (isTimeout(error))
+				throw new RegistryError(`GET blob ${digest} of ${repository}: too slow after ${size} bytes`);
 		}
 		this.bytes += size;
 		return { status: response.statusCode, digest: `sha256:${hash.digest("hex")}`, size };
@@ -190,17 +192,18 @@ export class Registry {
 				}
 				chunks.push(chunk as Buffer);
 			}
-		} catch {
+		} catch (error) {
+			if (isTimeout(error)) throw new RegistryError(`${this.#url} answers too slowly`);
 			// Cut short.
 		}
 		this.bytes += read;
 		return Buffer.concat(chunks);
 	}
 
-	async #send(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>) {
+	async #send(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>, isLong = false) {
 		const authorized = () => {
 			const authorization = this.#basic ?? this.#tokens.get(scope);
-			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) });
+			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) }, isLong);
 		};
 		let response = await authorized();
 		const challenge = response.headers["www-authenticate"];
@@ -220,13 +223,14 @@ export class Registry {
 		return response;
 	}
 
-	#request(method: "GET" | "HEAD", path: string, headers: Record<string, string>) {
+	#request(method: "GET" | "HEAD", path: string, headers: Record<string, string>, isLong = false) {
 		this.requests++;
-		return this.#dispatcher
-			.request({ origin: this.#url, path, method, headers, signal: AbortSignal.timeout(this.#deadline) })
-			.catch((error: Error) => {
-				throw new RegistryError(`${method} ${this.#url}${path}: ${error.message}`);
-			});
+		const limit = isLong
+			? { headersTimeout: this.#deadline, bodyTimeout: this.#deadline }
+			: { signal: AbortSignal.timeout(this.#deadline) };
+		return this.#dispatcher.request({ origin: this.#url, path, method, headers, ...limit }).catch((error: Error) => {
+			throw new RegistryError(`${method} ${this.#url}${path}: ${error.message}`);
+		});
 	}
 
 	/** Answers a challenge; false where there is nothing new to say. */
@@ -257,6 +261,11 @@ export class Registry {
 		this.#tokens.set(scope, authorization);
 		return true;
 	}
+}
+
+function isTimeout(error: unknown): boolean {
+	const { name, code } = error as { name?: string; code?: string };
+	return name === "TimeoutError" || name === "AbortError" || code === "UND_ERR_BODY_TIMEOUT";
 }
 
 /** The names in one page of a list; undefined where it is none. A repository without tags has null for a list. */

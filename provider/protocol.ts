@@ -53,6 +53,8 @@ export interface Plugin {
 	version: string;
 	/** By type token, for example `host:index:FileSet`. */
 	types: Record<string, ResourceType>;
+	/** Takes the provider's own inputs, before any resource is asked for. */
+	configure?(inputs: Properties): void;
 }
 
 /** Serves the plugin to the engine that started this process, until that engine is gone. */
@@ -118,7 +120,10 @@ class Service {
 				new proto.CheckResponse().setInputs(request.getNews()),
 			),
 			diffConfig: unary((_: unknown) => new proto.DiffResponse().setChanges(proto.DiffResponse.DiffChanges.DIFF_NONE)),
-			configure: unary((_: unknown) => new proto.ConfigureResponse().setSupportspreview(true)),
+			configure: unary((request: InstanceType<typeof proto.ConfigureRequest>) => {
+				plugin.configure?.(properties(request.getArgs()));
+				return new proto.ConfigureResponse().setSupportspreview(true);
+			}),
 			check: unary((request: InstanceType<typeof proto.CheckRequest>) => {
 				const failures = Object.entries(typeOf(request.getUrn()).check(properties(request.getNews())));
 				return new proto.CheckResponse()

@@ -1,0 +1,136 @@
+/**
+ * A stand-in for the published plugin `kubernetes` 4.34, for a lab that can't have that one: server-side apply of
+ * just the kinds that this program declares, to a real API server. What the cluster adds by itself is not drift; a
+ * declared field that differs is. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
+ */
+import { isDeepStrictEqual } from "node:util";
+import { Agent, request } from "undici";
+import { parse } from "yaml";
+import type { Diff, Properties, ResourceType } from "../../../provider/protocol.ts";
+
+/** By type token: where the API server has objects of that kind. */
+const paths: Record<string, string> = {
+	"kubernetes:core/v1:ConfigMap": "api/v1/namespaces/NAMESPACE/configmaps",
+	"kubernetes:core/v1:Secret": "api/v1/namespaces/NAMESPACE/secrets",
+	"kubernetes:batch/v1:CronJob": "apis/batch/v1/namespaces/NAMESPACE/cronjobs",
+	"kubernetes:monitoring.coreos.com/v1:PrometheusRule":
+		"apis/monitoring.coreos.com/v1/namespaces/NAMESPACE/prometheusrules",
+};
+
+export const types: Record<string, ResourceType> = Object.fromEntries(
+	Object.entries(paths).map(([token, path]) => [token, kind(path)]),
+);
+
+interface Cluster {
+	server: string;
+	token: string;
+	agent: Agent;
+}
+
+let cluster: Cluster | undefined;
+
+/** Takes the explicit provider's `kubeconfig`, as text. */
+export function configure({ kubeconfig }: Properties): void {
+	if (typeof kubeconfig !== "string") return; // The default provider, which this program does not use.
+	const { clusters, users } = parse(kubeconfig) as {
+		clusters: [{ cluster: { server: string; "certificate-authority-data": string } }];
+		users: [{ user: { token: string } }];
+	};
+	const { server, "certificate-authority-data": ca } = clusters[0].cluster;
+	cluster = {
+		server,
+		token: users[0].user.token,
+		agent: new Agent({ connect: { ca: Buffer.from(ca, "base64").toString() } }),
+	};
+}
+
+interface Metadata {
+	name?: unknown;
+	namespace?: unknown;
+}
+
+function kind(path: string): ResourceType {
+	const metadata = (inputs: Properties) => (inputs["metadata"] ?? {}) as Metadata;
+	const collection = (inputs: Properties) => path.replace("NAMESPACE", String(metadata(inputs).namespace));
+	const url = (id: string) => {
+		const [namespace, name] = id.split("/") as [string, string];
+		return `${path.replace("NAMESPACE", namespace)}/${name}`;
+	};
+	const apply = async (inputs: Properties): Promise<Properties> => {
+		const query = "?fieldManager=pulumi-kubernetes-lab&force=true";
+		const { status, object } = await ask("PATCH", `${collection(inputs)}/${metadata(inputs).name}${query}`, inputs);
+		if (status > 299) throw new Error(`the API server refused it: ${object["message"] ?? status}`);
+		return declared(inputs, object) as Properties;
+	};
+	return {
+		check(inputs) {
+			const failures: Record<string, string> = {};
+			for (const key of ["name", "namespace"] as const)
+				if (metadata(inputs)[key] === undefined) failures[`metadata.${key}`] = "is required by the lab's stand-in";
+			return failures;
+		},
+		diff(state, inputs) {
+			const diff: Diff = {};
+			const [before, after] = [metadata(state), metadata(inputs)];
+			for (const key of ["name", "namespace"] as const)
+				if (before[key] !== after[key]) diff[`metadata.${key}`] = "update-replace";
+			for (const key of new Set([...Object.keys(state), ...Object.keys(inputs)]))
+				if (!isDeepStrictEqual(state[key], inputs[key])) differences(diff, key, state[key], inputs[key]);
+			return diff;
+		},
+		async create(inputs, { preview }) {
+			const { namespace, name } = metadata(inputs);
+			return { id: `${namespace}/${name}`, state: preview ? inputs : await apply(inputs) };
+		},
+		async read(id, state) {
+			const { status, object } = await ask("GET", url(id));
+			if (status === 404) return undefined;
+			if (status > 299) throw new Error(`the API server does not show it: ${object["message"] ?? status}`);
+			const live = declared(state, object) as Properties;
+			return { state: live, inputs: live };
+		},
+		async update(_, __, inputs, { preview }) {
+			return preview ? inputs : apply(inputs);
+		},
+		async delete(id) {
+			const { status, object } = await ask("DELETE", `${url(id)}?propagationPolicy=Background`);
+			if (status > 299 && status !== 404) throw new Error(`the API server keeps it: ${object["message"] ?? status}`);
+		},
+	};
+}
+
+async function ask(method: "GET" | "PATCH" | "DELETE", path: string, body?: Properties) {
+	if (cluster === undefined) throw new Error("no kubeconfig was given to the provider");
+	const { server, token, agent } = cluster;
+	const response = await request(`${server}/${path}`, {
+		method,
+		dispatcher: agent,
+		headers: { authorization: `Bearer ${token}`, "content-type": "application/apply-patch+yaml" },
+		...(body && { body: JSON.stringify(body) }),
+	});
+	return { status: response.statusCode, object: (await response.body.json()) as Properties };
+}
+
+/** Of what is live, just what was declared; a list of another length is shown whole. */
+function declared(wanted: unknown, live: unknown): unknown {
+	if (Array.isArray(wanted) && Array.isArray(live))
+		return wanted.length === live.length ? wanted.map((one, i) => declared(one, live[i])) : live;
+	if (!isObject(wanted) || !isObject(live)) return live;
+	const keys = Object.keys(wanted).filter((key) => live[key] !== undefined);
+	return Object.fromEntries(keys.map((key) => [key, declared(wanted[key], live[key])]));
+}
+
+/** Down to the deepest property that differs, so that a preview shows a line and not an object. */
+function differences(diff: Diff, path: string, before: unknown, after: unknown): void {
+	if (isDeepStrictEqual(before, after)) return;
+	if (isObject(before) && isObject(after)) {
+		for (const key of new Set([...Object.keys(before), ...Object.keys(after)]))
+			differences(diff, /^\w+$/.test(key) ? `${path}.${key}` : `${path}["${key}"]`, before[key], after[key]);
+		return;
+	}
+	diff[path] ??= before === undefined ? "add" : after === undefined ? "delete" : "update";
+}
+
+function isObject(value: unknown): value is Properties {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}

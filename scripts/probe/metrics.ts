@@ -1,0 +1,71 @@
+/** What the probe found, as metrics in a Pushgateway. */
+import { Gauge, Registry as Metrics, Pushgateway } from "prom-client";
+import type { Report } from "./probe.ts";
+
+const JOB = "registry-integrity-probe";
+const PREFIX = "registry_manifest_integrity_";
+
+export interface Run {
+	report: Report;
+	/** In milliseconds since 1970. */
+	start: number;
+	end: number;
+	requests: number;
+	/** Read from the registry. */
+	bytes: number;
+}
+
+/**
+ * Replaces what the run before said, so that what is no longer so vanishes. The last success is a group of its own,
+ * and outlives runs that can't tell. Throws where the Pushgateway does not take it.
+ */
+export async function push(url: string, instance: string, run: Run): Promise<void> {
+	await pushGroup(url, { instance }, ofRun(run));
+	if (succeeded(run.report)) await pushGroup(url, { instance, result: "success" }, ofSuccess(run));
+}
+
+/** True where all could be told, be it good or bad. */
+export function succeeded({ inaccessible, untold }: Report): boolean {
+	return inaccessible === undefined && untold.length === 0;
+}
+
+async function pushGroup(url: string, groupings: Record<string, string>, metrics: Metrics): Promise<void> {
+	const gateway = new Pushgateway(url, { timeout: 30_000 }, metrics);
+	const { resp } = await gateway.push({ jobName: JOB, groupings });
+	const { statusCode } = resp as { statusCode?: number };
+	if (statusCode === undefined || statusCode > 299) throw new Error(`the Pushgateway ${url} answered ${statusCode}`);
+}
+
+function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
+	const metrics = new Metrics();
+	const gauge = (name: string, help: string, value: number) =>
+		new Gauge({ name: PREFIX + name, help, registers: [metrics] }).set(value);
+	gauge("catalog_accessible", "1 where the registry that was meant gave its catalog", report.inaccessible ? 0 : 1);
+	gauge("last_run_timestamp", "When the last run ended, in seconds since 1970", end / 1000);
+	gauge("duration_seconds", "How long the last run took", (end - start) / 1000);
+	gauge("requests", "What the last run asked of the registry", requests);
+	gauge("bytes", "What the last run read from the registry", bytes);
+	// Where nothing was looked at, nothing is said of it: a 0 would call it whole.
+	if (report.inaccessible !== undefined) return metrics;
+	gauge("failures", "Pieces that are missing or not what they should be", report.defects.length);
+	gauge("untold", "Questions that the registry did not answer", report.untold.length);
+	gauge("repos_checked", "Repositories looked at", report.repositories);
+	gauge("tags_checked", "Tags looked at", report.tags);
+	gauge("indexes_checked", "Indexes looked at", report.indexes);
+	const byRepository = new Gauge({
+		name: `${PREFIX}repository_failures`,
+		help: "Pieces of that repository that are missing or not what they should be",
+		labelNames: ["repository"],
+		registers: [metrics],
+	});
+	for (const { repository } of report.defects) byRepository.inc({ repository });
+	return metrics;
+}
+
+function ofSuccess({ end }: Run): Metrics {
+	const metrics = new Metrics();
+	const name = `${PREFIX}last_success_timestamp`;
+	const help = "When the last run that could tell everything ended, in seconds since 1970";
+	new Gauge({ name, help, registers: [metrics] }).set(end / 1000);
+	return metrics;
+}
