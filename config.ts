@@ -33,6 +33,23 @@ const privateRegistry = z.strictObject({
 	maxSize: z.string().regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"'),
 });
 
+/** The probe of the private registry's images, in Kubernetes, and what comes of it. */
+const monitoring = z.strictObject({
+	/** The namespace of the CronJob and all it needs. */
+	namespace: z.string().regex(/^[a-z0-9-]+$/, "is not a namespace"),
+	/** As the cluster's pods reach it. */
+	pushgateway: z.url({ protocol: /^https?$/, error: "is not a URL with http or https" }),
+	/** How Prometheus takes its rules there. */
+	rules: z.enum(["PrometheusRule", "ConfigMap"]),
+	/** What the alerts' runbook links begin with; as it is, a path in this repository. */
+	runbooks: z.string().default("docs/runbooks"),
+	/** A repository that is always in the private registry. */
+	canary: z
+		.string()
+		.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")
+		.default("canary"),
+});
+
 export type Cache = z.infer<typeof cache>;
 export type PrivateRegistry = z.infer<typeof privateRegistry>;
 
@@ -55,12 +72,20 @@ const schema = z
 				'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name',
 			),
 		sshPrivateKey: z.string().regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key"),
-		images: z.strictObject({ registry: image, nginx: image, ui: image }),
+		images: z.strictObject({ registry: image, nginx: image, ui: image, node: image }),
 		uiPort: port,
 		/** The compose network; every service has a fixed address in it. */
 		subnet: z.string().regex(/^\d+\.\d+\.\d+\.0\/24$/, 'is not a /24 network like "172.28.50.0/24"'),
 		caches: z.array(cache).min(1),
 		privateRegistry,
+		monitoring,
+		/** The cluster's, as text; without it, whatever kubectl would use. */
+		kubeconfig: z
+			.string()
+			.regex(/clusters:/, "is not a kubeconfig")
+			.optional(),
+		/** The CA that signed `tlsCertificate`, PEM; without it, the public ones did. */
+		registryCa: pem("CERTIFICATE").optional(),
 		registryUser: z.string().regex(/^[^:\s]+$/, "is not a user name"),
 		registryPassword: z.string().min(8, "is shorter than 8 characters"),
 		dockerhubUsername: z.string().min(1, "is empty"),
@@ -105,6 +130,9 @@ export const secretKeys = [
 	"tlsPrivateKey",
 ] as const satisfies (keyof Config)[];
 
+/** What must be, too, where it is set at all. */
+export const optionalSecretKeys = ["kubeconfig"] as const satisfies (keyof Config)[];
+
 /**
  * What only the operator has. Rendering reaches nothing and so can do without them: it puts
  * a mark in their place. Everything else needs them.
@@ -136,7 +164,7 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 		const key = describe(issue.path);
 		const missing = issue.code === "invalid_type" && at(values, issue.path) === undefined;
 		if (!missing) return [`${key}: ${issue.message.replace(/^Invalid input: /, "")}`];
-		const secret = (secretKeys as readonly string[]).includes(key) ? " --secret" : "";
+		const secret = ([...secretKeys, ...optionalSecretKeys] as string[]).includes(key) ? " --secret" : "";
 		return [
 			`${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${issue.path.length > 1 ? "--path " : ""}${key}"`,
 		];

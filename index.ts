@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { IntegrityMonitoring } from "./components/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm.ts";
 import { fromText, parseConfig } from "./config.ts";
 
@@ -9,7 +10,7 @@ const config = parseConfig(
 	fromText(Object.fromEntries(values.map(([key, text]) => [key.slice(project.length), text]))),
 );
 
-new RegistryVm("registry", {
+const registry = new RegistryVm("registry", {
 	connection: {
 		host: config.registryHost.address,
 		port: config.registryHost.port,
@@ -19,3 +20,5 @@ new RegistryVm("registry", {
 	},
 	config,
 });
+
+new IntegrityMonitoring("registry-integrity", { config }, { dependsOn: [registry] });

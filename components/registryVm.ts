@@ -8,6 +8,7 @@ import { checks } from "../render/checks.ts";
 import { conditions } from "../render/conditions.ts";
 import { preconditions } from "../render/preconditions.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
+import { pushCanary, scan } from "../render/upkeep.ts";
 
 export interface RegistryVmArgs {
 	connection: Connection;
@@ -71,9 +72,13 @@ export class RegistryVm extends pulumi.ComponentResource {
 			},
 			[restart],
 		);
-		command("unit", { create: pulumi.interpolate`sh ${BOUNCE} systemd systemd=${systemd}`, triggers: [systemd] }, [
-			verified,
-		]);
+		const enabled = command(
+			"unit",
+			{ create: pulumi.interpolate`sh ${BOUNCE} systemd systemd=${systemd}`, triggers: [systemd] },
+			[verified],
+		);
+		const canary = command("canary", { create: pushCanary(config), triggers: [compose] }, [verified]);
+		command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary]);
 		this.registerOutputs({});
 	}
 }

@@ -43,11 +43,11 @@ export async function makeKeys(step: Step): Promise<Keys> {
 	for (const name of ["registry-password", "dockerhub-password", "kubernetes-token"]) {
 		if (!(await exists(path(name)))) await writeWhole(path(name), randomBytes(18).toString("base64url"));
 	}
-	await sshConfig();
 	await writeWhole(
 		kubeconfigPath,
 		kubeconfig(`https://127.0.0.1:${kubernetes.port}`, await text("ca.pem"), await text("kubernetes-token")),
 	);
+	await sshConfig();
 	return readKeys();
 }
 

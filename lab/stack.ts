@@ -5,9 +5,9 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { parse, parseDocument, stringify } from "yaml";
 import type { Engine } from "./engine.ts";
-import { caches, privateRegistry, published, registryVm } from "./estate.ts";
+import { caches, monitoring, privateRegistry, published, registryVm } from "./estate.ts";
 import { type Keys, sshConfigPath } from "./keys.ts";
-import { vmImages } from "./machines.ts";
+import { nodeImage, vmImages } from "./machines.ts";
 import { checkout, paths } from "./paths.ts";
 import { runs, type Step, until } from "./run.ts";
 
@@ -55,7 +55,13 @@ export async function configureStack(
 	const plain = {
 		registryHost: { address: "127.0.0.1", port: registryVm.sshPort },
 		registryHostKey: keys.host.public,
-		images: vmImages,
+		images: { ...vmImages, node: nodeImage },
+		monitoring: {
+			namespace: "monitoring",
+			pushgateway: `http://${monitoring.pushgateway.name}:9091`,
+			rules: "ConfigMap",
+		},
+		registryCa: await readFile(keys.caPath, "utf8"),
 		uiPort: registryVm.uiPort,
 		subnet: registryVm.subnet,
 		caches: caches.map(({ upstream, ...cache }) => ({ ...cache, upstream: upstream.url })),
@@ -69,6 +75,7 @@ export async function configureStack(
 		registryPassword: keys.registry.password,
 		dockerhubPassword: keys.dockerhub.password,
 		tlsPrivateKey: keys.certificateKey,
+		kubeconfig: keys.kubernetes.kubeconfig,
 	};
 	await pulumi(["stack", "select", "--create", STACK]);
 

@@ -18,6 +18,9 @@ import structproto from "google-protobuf/google/protobuf/struct_pb.js";
 /** What the protocol puts in place of a value that is only known after the update. */
 export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
+/** Marks an object in the protocol that stands for something else, such as a secret. */
+const SIGNATURE = "4dabf18193072939515e22adb298388d";
+
 export type Properties = Record<string, unknown>;
 
 /** How one property differs; the key in `Diff` is its path, for example `files["/etc/motd"].content`. */
@@ -121,7 +124,8 @@ class Service {
 			),
 			diffConfig: unary((_: unknown) => new proto.DiffResponse().setChanges(proto.DiffResponse.DiffChanges.DIFF_NONE)),
 			configure: unary((request: InstanceType<typeof proto.ConfigureRequest>) => {
-				plugin.configure?.(properties(request.getArgs()));
+				const entries = Object.entries(properties(request.getArgs()));
+				plugin.configure?.(Object.fromEntries(entries.map(([key, value]) => [key, plain(value)])));
 				return new proto.ConfigureResponse().setSupportspreview(true);
 			}),
 			check: unary((request: InstanceType<typeof proto.CheckRequest>) => {
@@ -197,6 +201,12 @@ function unary<Request, Response>(handle: (request: Request) => Response | Promi
 
 function properties(value: InstanceType<typeof structproto.Struct> | undefined): Properties {
 	return value === undefined ? {} : (value.toJavaScript() as Properties);
+}
+
+/** What the engine knows of secrets it only learns from the answer to this first call, whose own come wrapped. */
+function plain(value: unknown): unknown {
+	const isSecret = typeof value === "object" && value !== null && SIGNATURE in value;
+	return isSecret ? (value as { value?: unknown }).value : value;
 }
 
 function struct(value: Properties): InstanceType<typeof structproto.Struct> {

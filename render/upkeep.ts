@@ -1,6 +1,6 @@
 /** The registries' upkeep on the VM: its programs, when they run, and where they write. */
-import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import type { Config } from "../config.ts";
+import { bundle } from "./bundle.ts";
 import { type ManagedFiles, managedFile } from "./managedFile.ts";
 import { privateRegistry, type Registry } from "./registries.ts";
 
@@ -10,7 +10,7 @@ const COLLECTION_STEP = 5;
 export function upkeepFiles(all: Registry[]): ManagedFiles {
 	const script = (content: string) => managedFile(content, NOTHING, { mode: "0755" });
 	return {
-		"/opt/registry/upkeep.mjs": managedFile(bundle(), NOTHING),
+		"/opt/registry/upkeep.mjs": managedFile(bundle("scripts/vm/main.ts", { target: "node18" }), NOTHING),
 		"/opt/registry/fix-broken-blobs.sh": script(fixBrokenBlobs(all)),
 		"/opt/registry/cleanup-tags.sh": script(cleanupTags(all)),
 		"/opt/registry/garbage-collect.sh": script(garbageCollect(all)),
@@ -19,24 +19,15 @@ export function upkeepFiles(all: Registry[]): ManagedFiles {
 	};
 }
 
-const NOTHING = "nothing is restarted";
-
-let bundled: string | undefined;
-
-/** scripts/vm as one file, for the Node 18 of Debian 12 and Ubuntu 24.04. */
-function bundle(): string {
-	bundled ??= buildSync({
-		entryPoints: [fileURLToPath(new URL("../scripts/vm/main.ts", import.meta.url))],
-		bundle: true,
-		write: false,
-		platform: "node",
-		format: "esm",
-		target: "node18",
-		charset: "utf8",
-	}).outputFiles[0]?.text;
-	if (bundled === undefined) throw new Error("esbuild made nothing of scripts/vm/main.ts");
-	return bundled;
+/** A command on the VM. */
+export function pushCanary({ privateRegistry, monitoring }: Config): string {
+	return `node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} ${monitoring.canary}`;
 }
+
+/** A command on the VM. What it finds is told, and fails nothing: it is not of the update's making. */
+export const scan = "/opt/registry/fix-broken-blobs.sh --dry-run || [ $? -eq 1 ]";
+
+const NOTHING = "nothing is restarted";
 
 const HEAD = "#!/bin/sh\n# Managed by Pulumi: a change made here by hand is undone by the next update.\n";
 /** One at a time, whoever starts them; looking needs no turn. */

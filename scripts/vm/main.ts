@@ -5,8 +5,11 @@
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { ApiError, withRegistry } from "./api.ts";
+import { pushCanary } from "./canary.ts";
 import { cleanupTags } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
+import { relink } from "./relink.ts";
 import { type Finding, scan } from "./scan.ts";
 import { Store } from "./store.ts";
 
@@ -15,25 +18,26 @@ const HOUR = 3_600_000;
 
 class UsageError extends Error {}
 
-const commands: Record<string, (args: string[]) => number> = {
+const commands: Record<string, (args: string[]) => number | Promise<number>> = {
 	"fix-broken-blobs": fixBrokenBlobs,
 	"cleanup-tags": cleanup,
 	"garbage-collect": collectGarbage,
+	canary,
 };
 
 try {
 	const [name = "", ...args] = process.argv.slice(2);
 	const command = commands[name];
 	if (command === undefined) throw new UsageError(`unknown command "${name}"; there are: ${Object.keys(commands)}`);
-	process.exitCode = command(args);
+	process.exitCode = await command(args);
 } catch (error) {
 	const { message, code } = error as NodeJS.ErrnoException;
-	const expected = error instanceof UsageError || code !== undefined;
+	const expected = error instanceof UsageError || error instanceof ApiError || code !== undefined;
 	console.error(expected ? message : error);
 	process.exitCode = 2;
 }
 
-function fixBrokenBlobs(args: string[]): number {
+async function fixBrokenBlobs(args: string[]): Promise<number> {
 	const { values, positionals } = parseArgs({
 		args,
 		allowPositionals: true,
@@ -41,23 +45,44 @@ function fixBrokenBlobs(args: string[]): number {
 			private: { type: "string", default: "" },
 			caches: { type: "string", default: "" },
 			"dry-run": { type: "boolean", default: false },
+			relink: { type: "boolean", default: false },
 			deep: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 		},
 	});
 	const base = positionals[0] ?? DATA;
-	const remove = !values["dry-run"];
-	const findings = [
-		...values.caches
-			.split(",")
-			.filter(Boolean)
-			.map((registry) => ({ registry, cache: true })),
-		{ registry: values.private, cache: false },
-	].flatMap(({ registry, cache }) =>
-		scan(new Store(join(base, registry)), { registry, cache, remove, deep: values.deep }),
+	if (values.relink && values["dry-run"]) throw new UsageError("--relink and --dry-run: one of them");
+	const { deep } = values;
+	const caches = values.caches.split(",").filter(Boolean);
+	const findings = caches.flatMap((registry) =>
+		scan(new Store(join(base, registry)), { registry, cache: true, remove: !values["dry-run"], deep }),
 	);
+	const registry = values.private;
+	const store = new Store(join(base, registry));
+	const options = { registry, cache: false, remove: !values["dry-run"], deep };
+	let found = scan(store, options);
+	if (values.relink && found.some(({ relinkable }) => relinkable)) {
+		const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
+		for (const { repository, digest, problem } of results)
+			log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
+		found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
+	}
+	findings.push(...found);
 	report(findings, values.json);
 	return findings.some(({ removed }) => !removed) ? 1 : 0;
+}
+
+async function canary(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: { private: { type: "string", default: "" } },
+	});
+	const [repository] = positionals;
+	if (repository === undefined) throw new UsageError("canary needs the name of a repository");
+	await withRegistry(values.private, join(DATA, values.private), (api) => pushCanary(api, repository));
+	log(`${repository} is there`);
+	return 0;
 }
 
 function cleanup(args: string[]): number {

@@ -28,8 +28,8 @@ export interface Finding {
 	detail: string;
 	/** True where the scan took the broken thing away. */
 	removed?: true;
-	/** For an orphan child: true where its content is still there and can be linked again. */
-	relinkable?: true;
+	/** For an orphan child: what it is, where its content is still there and can be linked again. */
+	relinkable?: { digest: string; mediaType: string };
 }
 
 export interface ScanOptions {
@@ -129,7 +129,8 @@ function scanChild(store: Store, repository: Repository, index: string, child: D
 	if (!hasRevision(repository, child.digest)) {
 		const there = size !== undefined && store.digestOf(child.digest) === child.digest;
 		const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
-		report("orphan-child", index, detail, there ? { relinkable: true } : {});
+		const relinkable = { digest: child.digest, mediaType: child.mediaType ?? "" };
+		report("orphan-child", index, detail, there ? { relinkable } : {});
 	} else if (child.size !== undefined && size !== undefined && size !== child.size) {
 		report("wrong-size", index, `needs ${child.digest} with ${child.size} bytes, and ${size} are there`);
 	}
