@@ -21,7 +21,7 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 			{ parent: this },
 		);
 		const child = { parent: this, provider };
-		const metadata = (of: string, labels: Record<string, string> = {}) => ({ name: of, namespace, labels });
+		const metadata = (of: string) => ({ name: of, namespace });
 
 		const program = new kubernetes.core.v1.ConfigMap(
 			`${name}-program`,
@@ -58,7 +58,7 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 		new kubernetes.core.v1.ConfigMap(
 			`${name}-dashboard`,
 			{
-				metadata: metadata("registry-integrity-dashboard", { grafana_dashboard: "1" }),
+				metadata: { ...metadata("registry-integrity-dashboard"), labels: { grafana_dashboard: "1" } },
 				data: { "registry-integrity.json": integrityDashboard() },
 			},
 			child,

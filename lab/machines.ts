@@ -6,7 +6,6 @@ import type { Engine } from "./engine.ts";
 import {
 	caches,
 	dns,
-	kubernetes,
 	LABEL,
 	machineCapabilities,
 	monitoring,
@@ -16,14 +15,11 @@ import {
 	registryVm,
 } from "./estate.ts";
 import type { Images } from "./images.ts";
-import { type Keys, kubeconfig } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 import { type Step, until } from "./run.ts";
 
 /** The images as the registry VM's compose file names them. */
 export const vmImages = { registry: "registry:2.8.3", nginx: "nginx:1.22.1", ui: "joxit/docker-registry-ui:lab" };
-
-/** The image of the cluster's pods, as the program names it. */
-export const nodeImage = "node:24.21.0-bookworm-slim";
 
 export async function startNetwork(engine: Engine, step: Step): Promise<void> {
 	if (await engine.ask(step, ["network", "inspect", network.name])) return;
@@ -159,65 +155,6 @@ export async function loadVmImages(engine: Engine, step: Step, images: Images): 
 	return loaded;
 }
 
-/** The cluster, with the images that its pods run. */
-export async function startKubernetes(engine: Engine, step: Step, images: Images, keys: Keys): Promise<void> {
-	const { certificate, certificateKey, serviceAccountKey, token } = keys.kubernetes;
-	const ca = await readFile(keys.caPath, "utf8");
-	const files = Object.entries({
-		"ca.pem": ca,
-		"server.pem": certificate,
-		"server.key": certificateKey,
-		"service-account.key": serviceAccountKey,
-		"tokens.csv": `${token},admin,admin,"system:masters"\n`,
-		kubeconfig: kubeconfig("https://127.0.0.1:6443", ca, token),
-	}).map(([name, content]) => ({ name: `etc/kubernetes/${name}`, mode: 0o600, content }));
-	const machine = { ...kubernetes, ports: { 6443: kubernetes.port }, files };
-	await startMachine(engine, step, machine, images.kubernetes, keys);
-	await until("the cluster's node is ready", 120, async () => {
-		const ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
-		return (await engine.ask(step, kubectl("get", "nodes", "--output", ready))) === "True";
-	});
-	const namespace = ["namespace", "monitoring"];
-	if (!(await engine.ask(step, kubectl("get", ...namespace))))
-		await engine.docker(step, kubectl("create", ...namespace));
-	for (const [source, name] of [
-		[images.pause, "docker.io/library/pause:lab"],
-		[images.node, `docker.io/library/${nodeImage}`],
-	] as const) {
-		const ctr = ["exec", kubernetes.container, "ctr", "--namespace", "k8s.io", "images"];
-		const [, hash] = source.split(":");
-		const there = await engine.docker(step, [...ctr, "list", "--quiet"]);
-		if (there.includes(`${hash}`) && there.includes(name)) continue;
-		const load = `docker save ${source} | docker exec -i ${kubernetes.container} ctr --namespace k8s.io images import -`;
-		await step.run("sh", ["-c", load], { env: { DOCKER_HOST: engine.host } });
-		await engine.docker(step, [...ctr, "tag", "--force", `docker.io/${source}`, name]);
-	}
-}
-
-/** kubectl in the cluster's machine, for `docker`. */
-export function kubectl(...args: string[]): string[] {
-	return ["exec", "-i", kubernetes.container, "kubectl", "--kubeconfig", "/etc/kubernetes/kubeconfig", ...args];
-}
-
-/** Prometheus, Alertmanager and Pushgateway, outside the cluster, where their restarts trouble nobody. */
-export async function startMonitoring(engine: Engine, step: Step, images: Images): Promise<void> {
-	const { prometheus, alertmanager, pushgateway } = monitoring;
-	const start = ({ container, address, port }: typeof prometheus, inside: number, ...command: string[]) => {
-		const place = ["--network", network.name, "--ip", address, "--publish", `127.0.0.1:${port}:${inside}`];
-		return ensureContainer(engine, step, container, [...place, images.monitoring, ...command]);
-	};
-	const configured = (name: string) => `--config.file=/etc/prometheus/${name}.yml`;
-	await Promise.all([
-		start(pushgateway, 9091, "prometheus-pushgateway"),
-		start(alertmanager, 9093, "prometheus-alertmanager", configured("alertmanager"), "--storage.path=/data"),
-		start(
-			prometheus,
-			9090,
-			...["prometheus", configured("prometheus"), "--storage.tsdb.path=/data", "--web.enable-lifecycle"],
-		),
-	]);
-}
-
 /** What a container needs in order to be a machine, on this engine. */
 async function machineOptions(engine: Engine, step: Step): Promise<string[]> {
 	const cgroup1 = (await engine.docker(step, ["info", "--format", "{{.CgroupVersion}}"])) === "1";
@@ -258,7 +195,7 @@ const netplan = (address: string) => `network:
  * Makes sure that the container runs and was made from these arguments and files; one that was not
  * is made anew. It gets its name last, so that one that was only half made is never taken for it.
  */
-async function ensureContainer(
+export async function ensureContainer(
 	engine: Engine,
 	step: Step,
 	name: string,

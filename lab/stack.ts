@@ -4,10 +4,11 @@ import { glob, mkdir, readFile, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { parse, parseDocument, stringify } from "yaml";
+import { nodeImage } from "./cluster.ts";
 import type { Engine } from "./engine.ts";
 import { caches, monitoring, privateRegistry, published, registryVm } from "./estate.ts";
-import { type Keys, sshConfigPath } from "./keys.ts";
-import { nodeImage, vmImages } from "./machines.ts";
+import { type Keys, kubeconfigPath, sshConfigPath } from "./keys.ts";
+import { vmImages } from "./machines.ts";
 import { checkout, paths } from "./paths.ts";
 import { runs, type Step, until } from "./run.ts";
 
@@ -24,6 +25,7 @@ export function environment(engine: Engine, keys: Keys): Record<string, string> 
 		LAB_REGISTRY_USER: keys.registry.user,
 		LAB_REGISTRY_PASSWORD: keys.registry.password,
 		LAB_SSH_CONFIG: sshConfigPath,
+		KUBECONFIG: kubeconfigPath,
 		LAB_DOCKER_HOST: engine.host,
 		...pulumiEnvironment(),
 		PATH: [paths.bin, ...PATH].join(":"),

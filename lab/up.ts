@@ -1,20 +1,14 @@
 /** `make lab`: builds what is missing, starts it, and runs pulumi up against it. */
 import { mkdir } from "node:fs/promises";
 import { Listr, PRESET_TIMER } from "listr2";
+import { startKubernetes } from "./cluster.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { caches, published } from "./estate.ts";
 import { buildImages, type Images } from "./images.ts";
 import { type Keys, makeKeys } from "./keys.ts";
 import { lock } from "./lock.ts";
-import {
-	loadVmImages,
-	startDns,
-	startKubernetes,
-	startMonitoring,
-	startNetwork,
-	startRegistryVm,
-	startUpstreams,
-} from "./machines.ts";
+import { loadVmImages, startDns, startNetwork, startRegistryVm, startUpstreams } from "./machines.ts";
+import { loadRules, startMonitoring } from "./monitoring.ts";
 import { installPackages } from "./packages.ts";
 import { cache, checkout, paths } from "./paths.ts";
 import { installPlugins } from "./plugins.ts";
@@ -152,6 +146,10 @@ export async function up(): Promise<void> {
 						.join(", ");
 					task.title += `: ${resources ?? "done"}`;
 				},
+			},
+			{
+				title: "Prometheus takes the alerts",
+				task: (context) => loadRules(context.engine, new Step("rules")),
 			},
 		],
 		{

@@ -1,5 +1,6 @@
 /** What the probe found, as metrics in a Pushgateway. */
-import { Gauge, Registry as Metrics, Pushgateway } from "prom-client";
+import { Gauge, Registry as Metrics } from "prom-client";
+import { request } from "undici";
 import type { Report } from "./probe.ts";
 
 const JOB = "registry-integrity-probe";
@@ -30,10 +31,17 @@ export function succeeded({ inaccessible, untold }: Report): boolean {
 }
 
 async function pushGroup(url: string, groupings: Record<string, string>, metrics: Metrics): Promise<void> {
-	const gateway = new Pushgateway(url, { timeout: 30_000 }, metrics);
-	const { resp } = await gateway.push({ jobName: JOB, groupings });
-	const { statusCode } = resp as { statusCode?: number };
-	if (statusCode === undefined || statusCode > 299) throw new Error(`the Pushgateway ${url} answered ${statusCode}`);
+	const path = Object.entries({ job: JOB, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
+	const { statusCode, body } = await request(`${url}/metrics/${path.join("/")}`, {
+		method: "PUT",
+		body: await metrics.metrics(),
+		headers: { "content-type": metrics.contentType },
+		signal: AbortSignal.timeout(30_000),
+	}).catch((error: Error) => {
+		throw new Error(`the Pushgateway ${url} was not reached: ${error.message}`);
+	});
+	const said = await body.text();
+	if (statusCode > 299) throw new Error(`the Pushgateway ${url} answered ${statusCode}: ${said}`);
 }
 
 function ofRun({ report, start, end, requests, bytes }: Run): Metrics {

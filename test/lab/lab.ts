@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
+import { monitoring } from "../../lab/estate.ts";
 
 export const checkout = join(import.meta.dirname, "../..");
 
@@ -108,6 +109,19 @@ export function env(name: string): string {
 	const value = process.env[name];
 	if (value === undefined) throw new Error(`${name} is not set; are these tests run by make test?`);
 	return value;
+}
+
+/** The image with Prometheus, promtool, Alertmanager and Pushgateway. */
+export async function monitoringImage(): Promise<string> {
+	const { stdout } = await docker("inspect", "--format", "{{.Config.Image}}", monitoring.prometheus.container);
+	return stdout;
+}
+
+/** Runs docker against the lab's engine; throws unless it ends with 0. */
+export async function docker(...args: string[]): Promise<Outcome> {
+	const outcome = await run("docker", args, { env: { DOCKER_HOST: env("LAB_DOCKER_HOST") } });
+	if (outcome.exitCode !== 0) throw new Error(`docker ${args.join(" ")}: ${outcome.output}`);
+	return outcome;
 }
 
 /** Container ids and start times on the VM, by container name. */

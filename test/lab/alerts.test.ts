@@ -1,0 +1,171 @@
+/** Each alert, judged by promtool: it fires, it does not fire, it resolves. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { parseConfig } from "../../config.ts";
+import { alertGroups } from "../../render/alerts.ts";
+import { exampleValues } from "../exampleConfig.ts";
+import { env, monitoringImage, run } from "./lab.ts";
+
+const groups = alertGroups(parseConfig("test", exampleValues()));
+const rules = groups.flatMap((group) => group.rules);
+const METRIC = "registry_manifest_integrity";
+const INSTANCE = "registry.viktorbarzin.me:5050";
+const LABELS = `{instance="${INSTANCE}",job="registry-integrity-probe"}`;
+const SUCCESS = `{instance="${INSTANCE}",job="registry-integrity-probe",result="success"}`;
+let folder: string;
+let image: string;
+
+beforeAll(async () => {
+	folder = await mkdtemp(join(tmpdir(), "alerts-test-"));
+	image = await monitoringImage();
+	await writeFile(join(folder, "rules.yml"), stringify({ groups }));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const promtool = (...args: string[]) =>
+	run("docker", ["run", "--rm", "--volume", `${folder}:/test:ro`, image, "promtool", ...args], {
+		env: { DOCKER_HOST: env("LAB_DOCKER_HOST") },
+	});
+
+interface Example {
+	/** Series by name with labels, in promtool's notation, a value each minute. */
+	series: Record<string, string>;
+	/** Minutes at which the alert fires, and at which it does not. */
+	fires: number[];
+	silent: number[];
+	/** What the alert's labels have besides; the probe's own unless said otherwise. */
+	labels?: Record<string, string>;
+}
+
+const probes = { instance: INSTANCE, job: "registry-integrity-probe" };
+/** The time itself, in seconds, each minute. */
+const now = (minutes: number) => `0+60x${minutes}`;
+
+const examples: Record<string, Example> = {
+	RegistryManifestIntegrityFailure: {
+		series: { [`${METRIC}_failures${LABELS}`]: "0x9 2x60 0x30" },
+		fires: [40, 60],
+		silent: [5, 39, 71],
+	},
+	RegistryCatalogInaccessible: {
+		series: { [`${METRIC}_catalog_accessible${LABELS}`]: "1x9 0x40 1x30" },
+		fires: [25, 50],
+		silent: [5, 24, 51],
+	},
+	RegistryIntegrityProbeStale: {
+		series: { [`${METRIC}_last_run_timestamp${LABELS}`]: "0x99 6000+60x60" },
+		fires: [76, 99],
+		silent: [60, 75, 101],
+	},
+	RegistryIntegrityProbeIncomplete: {
+		series: { [`${METRIC}_last_success_timestamp${SUCCESS}`]: "0x99 6000+60x60" },
+		fires: [76, 99],
+		silent: [60, 75, 101],
+		labels: { ...probes, result: "success" },
+	},
+	RegistryIntegrityProbeNeverRan: {
+		series: { [`${METRIC}_last_run_timestamp${LABELS}`]: "_x79 4800+60x60" },
+		fires: [60, 78],
+		silent: [10, 59, 90],
+		labels: {},
+	},
+	PushgatewayAbsent: {
+		series: { 'pushgateway_build_info{version="1"}': "_x39 1x60" },
+		fires: [15, 38],
+		silent: [14, 50],
+		labels: {},
+	},
+	RegistryIntegrityProbeJobFailing: {
+		series: {
+			'kube_job_status_failed{namespace="monitoring",job_name="registry-integrity-probe-1"}': "0x9 1x10 _x80",
+			'kube_job_status_failed{namespace="monitoring",job_name="registry-integrity-probe-2"}': "_x24 1x10 _x80",
+			'kube_job_status_failed{namespace="monitoring",job_name="backup-1"}': "1x100",
+		},
+		fires: [45],
+		silent: [5, 39, 70],
+		labels: {},
+	},
+	RegistryIntegrityPushFailing: {
+		series: {
+			[`push_time_seconds${LABELS}`]: "60x40 3000x60",
+			[`push_failure_time_seconds${LABELS}`]: "0x9 600x90",
+		},
+		fires: [25, 40],
+		silent: [9, 24, 41],
+	},
+	RegistryIntegrityPushStale: {
+		series: { [`push_time_seconds${LABELS}`]: "0x99 6000+60x60", [`push_time_seconds${SUCCESS}`]: "0x160" },
+		fires: [76, 99],
+		silent: [60, 75, 101],
+	},
+	RegistryIntegrityCoverageDropped: {
+		series: { [`${METRIC}_repos_checked${LABELS}`]: "40x9 19x60 20x30" },
+		fires: [40, 60],
+		silent: [5, 39, 71],
+	},
+	RegistryIntegrityTimestampInFuture: {
+		series: { [`${METRIC}_last_run_timestamp${LABELS}`]: `${now(9)} 9000x30 2400+60x60` },
+		fires: [15, 40],
+		silent: [5, 14, 41],
+	},
+};
+
+it("promtool takes the rules", async () => {
+	const { exitCode, output } = await promtool("check", "rules", "/test/rules.yml");
+	expect(output).toContain(`${rules.length} rules found`);
+	expect(exitCode).toBe(0);
+});
+
+it("every alert has an example here, a summary, a description and a link to its runbook", () => {
+	expect(Object.keys(examples).sort()).toEqual(rules.map(({ alert }) => alert).sort());
+	for (const { annotations } of rules)
+		expect(annotations).toEqual({
+			summary: expect.stringMatching(/./),
+			description: expect.stringMatching(/./),
+			runbook_url: expect.stringMatching(/^docs\/runbooks\/[\w-]+\.md#[\w-]+$/),
+		});
+});
+
+it("has the three agreed alerts with their thresholds", () => {
+	const agreed = rules.filter(({ alert }) => /IntegrityFailure|ProbeStale|CatalogInaccessible/.test(alert));
+	expect(agreed.map(({ alert, expr, for: duration, labels }) => [alert, expr, duration, labels.severity])).toEqual([
+		["RegistryManifestIntegrityFailure", "registry_manifest_integrity_failures > 0", "30m", "critical"],
+		["RegistryCatalogInaccessible", "registry_manifest_integrity_catalog_accessible == 0", "15m", "critical"],
+		["RegistryIntegrityProbeStale", "time() - registry_manifest_integrity_last_run_timestamp > 3600", "15m", "warning"],
+	]);
+});
+
+describe.each(Object.entries(examples))("%s", (alert, { series, fires, silent, labels = probes }) => {
+	const { labels: own } = rules.find((rule) => rule.alert === alert) as (typeof rules)[number];
+	const check = async (minutes: number[], firing: boolean) => {
+		// promtool wants the whole of an alert; its annotations have values that only the rule knows how to fill in.
+		const bare = groups.map((group) => ({
+			...group,
+			rules: group.rules.map(({ annotations: _, ...rule }) => rule),
+		}));
+		await writeFile(join(folder, "bare.yml"), stringify({ groups: bare }));
+		const test = {
+			rule_files: ["bare.yml"],
+			evaluation_interval: "1m",
+			tests: [
+				{
+					interval: "1m",
+					input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+					alert_rule_test: minutes.map((minute) => ({
+						eval_time: `${minute}m`,
+						alertname: alert,
+						exp_alerts: firing ? [{ exp_labels: { ...own, ...labels } }] : [],
+					})),
+				},
+			],
+		};
+		await writeFile(join(folder, "test.yml"), stringify(test));
+		const { exitCode, output } = await promtool("test", "rules", "/test/test.yml");
+		expect(exitCode, output).toBe(0);
+	};
+	it("fires", () => check(fires, true));
+	it("does not fire before, and resolves", () => check(silent, false));
+});
