@@ -1,5 +1,6 @@
 /** The stack's configuration: parsed and validated once, before anything is reached. */
 import { z } from "zod";
+import type { Connection } from "./provider/ssh.ts";
 
 const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");
 const port = z.int().min(1).max(65535);
@@ -121,6 +122,12 @@ const schema = z
 	});
 
 export type Config = z.infer<typeof schema>;
+
+/** How the registry VM is reached. */
+export function registryConnection({ registryHost, sshPrivateKey, registryHostKey }: Config): Connection {
+	const { address, port, user } = registryHost;
+	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: registryHostKey };
+}
 
 /** What must be encrypted in the stack's file. */
 export const secretKeys = [

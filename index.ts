@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { IntegrityMonitoring } from "./components/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm.ts";
-import { fromText, parseConfig } from "./config.ts";
+import { fromText, parseConfig, registryConnection } from "./config.ts";
 
 const project = `${pulumi.getProject()}:`;
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(project));
@@ -11,13 +11,7 @@ const config = parseConfig(
 );
 
 const registry = new RegistryVm("registry", {
-	connection: {
-		host: config.registryHost.address,
-		port: config.registryHost.port,
-		user: config.registryHost.user,
-		privateKey: config.sshPrivateKey,
-		hostKey: config.registryHostKey,
-	},
+	connection: registryConnection(config),
 	config,
 });
 

@@ -14,6 +14,8 @@ export interface Tool {
 	ldflags?: string;
 	/** True where the tool runs in the lab's Linux containers instead of on this machine. */
 	inside?: true;
+	/** What such a tool is called on PATH all the same, on a machine that can run it. */
+	outside?: string;
 }
 
 export const tools: Tool[] = [
@@ -38,6 +40,7 @@ export const tools: Tool[] = [
 		ldflags:
 			"-X k8s.io/component-base/version.gitVersion=v1.33.0 -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=33",
 		inside: true,
+		outside: "kubectl",
 	},
 	// The largest one last, so that the others don't wait for it.
 	{
@@ -67,15 +70,16 @@ export async function provide(
 ): Promise<"built" | "cached" | "this machine's"> {
 	const step = new Step(`tool-${tool.name}`);
 	await mkdir(paths.bin, { recursive: true });
-	const link = join(paths.bin, tool.binary);
+	const onPath = tool.inside ? (process.platform === "linux" ? tool.outside : undefined) : tool.binary;
+	const link = onPath && join(paths.bin, onPath);
 	if (await usesOwn(tool, step)) {
-		await rm(link, { force: true });
+		if (link) await rm(link, { force: true });
 		return "this machine's";
 	}
 	const target = await builtPath(tool);
 	const cached = await exists(target);
 	if (!cached) await build(tool, target, step, showProgress);
-	if (!tool.inside) {
+	if (link) {
 		await rm(link, { force: true });
 		await hardLink(target, link); // Not a symlink: pulumi looks for its language host beside its own real path.
 	}

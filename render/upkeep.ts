@@ -14,6 +14,7 @@ export function upkeepFiles(all: Registry[]): ManagedFiles {
 		"/opt/registry/fix-broken-blobs.sh": script(fixBrokenBlobs(all)),
 		"/opt/registry/cleanup-tags.sh": script(cleanupTags(all)),
 		"/opt/registry/garbage-collect.sh": script(garbageCollect(all)),
+		"/opt/registry/repair.sh": script(repair(all)),
 		"/etc/cron.d/registry": managedFile(crontab(all), NOTHING),
 		"/etc/logrotate.d/registry": managedFile(logrotate, NOTHING),
 	};
@@ -38,6 +39,11 @@ function fixBrokenBlobs(all: Registry[]): string {
 	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs fix-broken-blobs --private ${privateRegistry(all).name} --caches ${caches} "$@"\n`;
 }
 
+function repair(all: Registry[]): string {
+	const caches = all.filter(({ kind }) => kind === "cache").map(({ name }) => name);
+	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs repair --private ${privateRegistry(all).name} --caches ${caches} "$@"\n`;
+}
+
 function cleanupTags(all: Registry[]): string {
 	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs cleanup-tags --private ${privateRegistry(all).name} "$@"\n`;
 }
@@ -57,13 +63,16 @@ exec $turn systemd-run --quiet --wait --collect --pipe \\
 `;
 }
 
+/** Where Debian's node_exporter looks for metrics in files. */
+const SCAN_METRICS = "/var/lib/prometheus/node-exporter/registry-scan.prom";
+
 /** In the VM's local time. */
 function crontab(all: Registry[]): string {
 	const line = (when: string, command: string, log: string) =>
 		`${when} root /opt/registry/${command} >>/var/log/registry-${log}.log 2>&1\n`;
 	return `# Managed by Pulumi: a change made here by hand is undone by the next update.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-${line("0 2 * * *", "cleanup-tags.sh --keep 10", "cleanup")}${line("30 2 * * 1-6", "fix-broken-blobs.sh", "fix-blobs")}${line("30 3 * * 0", "fix-broken-blobs.sh", "fix-blobs")}${all.map(({ name }, i) => line(`${i * COLLECTION_STEP} 3 * * 0`, `garbage-collect.sh ${name}`, "gc")).join("")}`;
+${line("0 2 * * *", "cleanup-tags.sh --keep 10", "cleanup")}${line("30 2 * * 1-6", `fix-broken-blobs.sh --metrics ${SCAN_METRICS}`, "fix-blobs")}${line("30 3 * * 0", `fix-broken-blobs.sh --metrics ${SCAN_METRICS}`, "fix-blobs")}${all.map(({ name }, i) => line(`${i * COLLECTION_STEP} 3 * * 0`, `garbage-collect.sh ${name}`, "gc")).join("")}`;
 }
 
 const logrotate = `# Managed by Pulumi: a change made here by hand is undone by the next update.

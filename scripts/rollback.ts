@@ -3,10 +3,10 @@
  * and puts the files back as they were before one of them, with all that has to be restarted.
  */
 import { Command } from "commander";
-import { execa } from "execa";
-import { ConfigError, fromText, parseConfig } from "../config.ts";
+import { ConfigError, registryConnection } from "../config.ts";
 import { type Connection, ConnectionError, disconnect, exec } from "../provider/ssh.ts";
 import { BOUNCE, FILE_SET } from "../render/bounce.ts";
+import { stackConfig } from "./stack.ts";
 
 const FILESET = "/var/lib/pulumi-host/fileset.sh";
 
@@ -62,18 +62,5 @@ async function onHost(host: Connection, command: string): Promise<string> {
 }
 
 async function connection(): Promise<Connection> {
-	const stack = program.opts<{ stack?: string }>().stack;
-	const args = ["config", "--show-secrets", "--json", ...(stack === undefined ? [] : ["--stack", stack])];
-	const { stdout, stderr, failed } = await execa("pulumi", args, { reject: false });
-	if (failed) throw new ConfigError(`the stack's config can't be read: ${stderr}`);
-	const entries = Object.entries(JSON.parse(stdout) as Record<string, { value: string }>);
-	const values = Object.fromEntries(entries.map(([key, { value }]) => [key.replace(/^homelab-registry:/, ""), value]));
-	const config = parseConfig(stack ?? "the selected one", fromText(values));
-	return {
-		host: config.registryHost.address,
-		port: config.registryHost.port,
-		user: config.registryHost.user,
-		privateKey: config.sshPrivateKey,
-		hostKey: config.registryHostKey,
-	};
+	return registryConnection(await stackConfig(program.opts<{ stack?: string }>().stack));
 }

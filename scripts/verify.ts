@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
+import { parseReference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
 
@@ -36,9 +37,9 @@ await program.parseAsync().catch((error: unknown) => {
 });
 
 async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<number> {
-	const parts = /^([^/]+)\/(.+?)(?::([\w][\w.-]*)|@(sha256:[0-9a-f]{64}))$/.exec(image);
-	if (parts === null) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
-	const [, host, repository, tag, digest] = parts as unknown as [string, string, string, string?, string?];
+	const parsed = parseReference(image);
+	if (parsed === undefined) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
+	const { registry: host, repository, reference } = parsed;
 	const { REGISTRY_USER: user, REGISTRY_PASSWORD: password } = process.env;
 	const registry = new Registry({
 		url: `${plainHttp ? "http" : "https"}://${host}`,
@@ -48,7 +49,7 @@ async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<
 		...(user && password && { credentials: { user, password } }),
 	});
 	try {
-		const { defects, untold, manifests, blobs } = await walk(registry, repository, [tag ?? digest ?? ""], {
+		const { defects, untold, manifests, blobs } = await walk(registry, repository, [reference], {
 			deep: () => deep,
 		});
 		for (const { subject, detail } of defects) console.error(`${repository} ${subject} ${detail}`);

@@ -10,10 +10,14 @@ import { pushCanary } from "./canary.ts";
 import { cleanupTags } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
 import { relink } from "./relink.ts";
+import { repair } from "./repair.ts";
 import { type Finding, scan } from "./scan.ts";
+import { writeScanMetrics } from "./scanMetrics.ts";
 import { Store } from "./store.ts";
 
 const DATA = "/opt/registry/data";
+/** Beside the data, so that a rename is enough. */
+const QUARANTINE = "/opt/registry/quarantine";
 const HOUR = 3_600_000;
 
 class UsageError extends Error {}
@@ -23,6 +27,7 @@ const commands: Record<string, (args: string[]) => number | Promise<number>> = {
 	"cleanup-tags": cleanup,
 	"garbage-collect": collectGarbage,
 	canary,
+	repair: repairRepository,
 };
 
 try {
@@ -48,6 +53,7 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 			relink: { type: "boolean", default: false },
 			deep: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
+			metrics: { type: "string" },
 		},
 	});
 	const base = positionals[0] ?? DATA;
@@ -68,6 +74,7 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 		found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
 	}
 	findings.push(...found);
+	if (values.metrics) writeScanMetrics(values.metrics, [...caches, registry], findings, Date.now());
 	report(findings, values.json);
 	return findings.some(({ removed }) => !removed) ? 1 : 0;
 }
@@ -83,6 +90,28 @@ async function canary(args: string[]): Promise<number> {
 	await withRegistry(values.private, join(DATA, values.private), (api) => pushCanary(api, repository));
 	log(`${repository} is there`);
 	return 0;
+}
+
+async function repairRepository(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: { private: { type: "string", default: "" }, caches: { type: "string", default: "" } },
+	});
+	const [repository] = positionals;
+	if (repository === undefined) throw new UsageError("repair needs the name of a repository");
+	const registry = values.private;
+	const store = new Store(join(DATA, registry));
+	if (!store.repositories().includes(repository)) throw new UsageError(`${registry} has no repository ${repository}`);
+	const caches = values.caches.split(",").filter(Boolean);
+	const others = Object.fromEntries(caches.map((name) => [name, new Store(join(DATA, name))]));
+	const sources = { store, others, quarantine: join(QUARANTINE, registry) };
+	const { restored, missing } = await withRegistry(registry, join(DATA, registry), (api) =>
+		repair(repository, sources, api),
+	);
+	for (const line of restored) log(line);
+	for (const line of missing) log(`not to be had on this machine: ${line}`);
+	return missing.length > 0 ? 1 : 0;
 }
 
 function cleanup(args: string[]): number {

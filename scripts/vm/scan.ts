@@ -4,20 +4,22 @@ import { dirname } from "node:path";
 import { type Descriptor, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import type { Link, Repository, Store } from "./store.ts";
 
-export type Problem =
-	| "broken-layer-link"
-	| "orphan-layer-link"
-	| "broken-revision-link"
-	| "missing-revisions"
-	| "broken-tag-link"
-	| "orphan-tag"
-	| "missing-manifest"
-	| "unreadable-manifest"
-	| "orphan-child"
-	| "missing-blob"
-	| "missing-layer-link"
-	| "wrong-size"
-	| "wrong-content";
+export const PROBLEMS = [
+	"broken-layer-link",
+	"orphan-layer-link",
+	"broken-revision-link",
+	"missing-revisions",
+	"broken-tag-link",
+	"orphan-tag",
+	"missing-manifest",
+	"unreadable-manifest",
+	"orphan-child",
+	"missing-blob",
+	"missing-layer-link",
+	"wrong-size",
+	"wrong-content",
+] as const;
+export type Problem = (typeof PROBLEMS)[number];
 
 export interface Finding {
 	registry: string;

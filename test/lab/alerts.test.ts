@@ -1,5 +1,5 @@
 /** Each alert, judged by promtool: it fires, it does not fire, it resolves. */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,7 +7,7 @@ import { stringify } from "yaml";
 import { parseConfig } from "../../config.ts";
 import { alertGroups } from "../../render/alerts.ts";
 import { exampleValues } from "../exampleConfig.ts";
-import { env, monitoringImage, run } from "./lab.ts";
+import { checkout, env, monitoringImage, run } from "./lab.ts";
 
 const groups = alertGroups(parseConfig("test", exampleValues()));
 const rules = groups.flatMap((group) => group.rules);
@@ -127,6 +127,15 @@ it("every alert has an example here, a summary, a description and a link to its 
 			description: expect.stringMatching(/./),
 			runbook_url: expect.stringMatching(/^docs\/runbooks\/[\w-]+\.md#[\w-]+$/),
 		});
+});
+
+it("every link leads to a section of the runbook", async () => {
+	for (const { annotations } of rules) {
+		const [file, section] = annotations.runbook_url.split("#") as [string, string];
+		const text = await readFile(join(checkout, file), "utf8");
+		const sections = [...text.matchAll(/^## (.*)$/gm)].map(([, title]) => title?.toLowerCase().replaceAll(" ", "-"));
+		expect(sections).toContain(section);
+	}
 });
 
 it("has the three agreed alerts with their thresholds", () => {

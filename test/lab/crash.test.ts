@@ -254,6 +254,36 @@ describe("Docker was stopped", () => {
 	});
 });
 
+describe.each(["/opt/registry", "/var/lib/pulumi-host"])("the disk with %s", (folder) => {
+	/** A copy of the folder, but for the registries' data, on a disk of just that size. */
+	const full = `cd ${folder} && tar --exclude=./data -cf /run/copy.tar . && cd / &&
+size=$(($(stat -c %s /run/copy.tar) / 1024 + 64))k && mount -t tmpfs -o size=$size full ${folder} &&
+tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=${folder}/filler bs=4k 2>/dev/null || true; }`;
+	it.each([
+		["is full", full, /No space left on device/],
+		[
+			"can only be read",
+			`mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder}`,
+			/Read-only file system/,
+		],
+	])("%s: nothing is changed, and the next update finds all as it was", async (_, command, message) => {
+		await using changed = await variant();
+		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # disk");
+		const before = [await onVm("sha256sum /opt/registry/*.*"), await containers()];
+		await onVm(command);
+		const { exitCode, output } = await changed.up().finally(() => onVm(`umount ${folder}`));
+		expect(output).toMatch(message);
+		expect(output).toContain("was not changed");
+		expect(exitCode).not.toBe(0);
+		expect([await onVm("sha256sum /opt/registry/*.*"), await containers()]).toEqual(before);
+		expect((await drift()).exitCode).toBe(0);
+		expect((await changed.up()).exitCode).toBe(0);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# disk");
+		await up();
+		expect((await drift()).exitCode).toBe(0);
+	});
+});
+
 describe("two updates at once", () => {
 	it("the second is refused, and the first one's outcome stands", async () => {
 		await using other = await variant();

@@ -3,13 +3,14 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
 import { registryVm } from "../../lab/estate.ts";
 import { buildEmptyMachine, buildImages, type Images } from "../../lab/images.ts";
 import { readKeys } from "../../lab/keys.ts";
 import { type Machine, startMachine, vmImages } from "../../lab/machines.ts";
 import { Step, until } from "../../lab/run.ts";
-import { env, type Outcome, pulumi, run, type Variant, variant } from "./lab.ts";
+import { docker, env, type Outcome, pulumi, run, type Variant, variant } from "./lab.ts";
 
 const machine: Machine = {
 	container: "homelab-lab-empty",
@@ -17,6 +18,8 @@ const machine: Machine = {
 	address: "172.30.77.11",
 	ports: { 22: 20_023 },
 };
+/** In the cluster, beside the lab's own. */
+const NAMESPACE = "empty-machine";
 const step = new Step("empty-machine");
 let engine: Engine;
 let folder: string;
@@ -34,7 +37,9 @@ beforeAll(async () => {
 	changed = await variant();
 	await changed.configure((config) => {
 		Object.assign(config["homelab-registry:registryHost"] as object, { port: machine.ports[22] });
+		Object.assign(config["homelab-registry:monitoring"] as object, { namespace: NAMESPACE });
 	});
+	await docker(...kubectl("create", "namespace", NAMESPACE));
 	await stack("init", "lab");
 }, 600_000);
 afterAll(async () => {
@@ -57,6 +62,7 @@ async function fillMirror(images: Images) {
 }
 
 async function remove() {
+	await engine.ask(step, kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found"));
 	await engine.ask(step, ["rm", "--force", "--volumes", machine.container]);
 }
 

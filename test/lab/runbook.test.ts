@@ -1,19 +1,27 @@
-/** Every command of the runbook, as it stands there, in a lab where all is well. */
-import { readFileSync } from "node:fs";
+/** Every command of the runbooks, as it stands there, in a lab where all is well. */
+import { readdirSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { checkout, env, onVm, run, up } from "./lab.ts";
+import { privateRegistry } from "../../lab/estate.ts";
+import { askVm, checkout, env, onVm, run, up } from "./lab.ts";
+import { wipe } from "./pushed.ts";
 
-const text = readFileSync(`${checkout}/docs/runbooks/registry-vm.md`, "utf8");
-const blocks = [...text.matchAll(/^```sh (vm|checkout)\n([\s\S]*?)^```$/gm)].map(
-	([, place, script]) => [script?.split("\n", 1)[0], place, script] as [string, string, string],
-);
+const folder = `${checkout}/docs/runbooks`;
+const runbooks = readdirSync(folder).map((name) => {
+	const text = readFileSync(`${folder}/${name}`, "utf8");
+	const blocks = [...text.matchAll(/^```sh (vm|checkout|cluster)\n([\s\S]*?)^```$/gm)].map(
+		([, place, script]) => [script?.split("\n", 1)[0], place, script] as [string, string, string],
+	);
+	return { name, text, blocks };
+});
 
 beforeAll(async () => {
 	await up();
-	await onVm("rm -rf /opt/registry/data/private/docker"); // Other tests break what is stored there.
+	await wipe(); // Other tests break what is stored there.
+	await onVm(`node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} canary`);
+	await run("pulumi", ["stack", "select", "lab"], { cwd: checkout });
 });
 
-describe("docs/runbooks/registry-vm.md", () => {
+describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {
 	it("has no block that is not run here", () => {
 		expect(blocks.length).toBeGreaterThan(5);
 		expect(text.match(/^```sh/gm)).toHaveLength(blocks.length);
@@ -23,8 +31,11 @@ describe("docs/runbooks/registry-vm.md", () => {
 		const strict = `set -e\n${script}`;
 		const { exitCode, output } =
 			place === "vm"
-				? await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", strict])
-				: await run("bash", ["-c", strict], { cwd: checkout });
+				? await askVm(strict)
+				: await run("bash", ["-c", strict], {
+						cwd: checkout,
+						env: { IMAGE: `${env("LAB_REGISTRY")}/canary:latest` },
+					});
 		expect(exitCode, output).toBe(0);
 	});
 });

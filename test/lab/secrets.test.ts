@@ -26,6 +26,10 @@ beforeAll(async () => {
 		"the registry's password": (await key("registry-password"))[0] as string,
 		"Docker Hub's password": (await key("dockerhub-password"))[0] as string,
 		"Docker Hub's new password": newPassword,
+		"the registry's password as Kubernetes has it": Buffer.from((await key("registry-password"))[0] as string).toString(
+			"base64",
+		),
+		"the cluster's token": (await key("kubernetes-token"))[0] as string,
 	};
 	for (const secret of Object.values(secrets)) expect(secret.length).toBeGreaterThan(15);
 

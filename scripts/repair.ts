@@ -1,0 +1,87 @@
+/**
+ * npm run repair -- REGISTRY/REPOSITORY:TAG: says what is missing of an image, puts back what the registry VM still
+ * has, and says where the rest may be. Exit status 0 it is whole, 1 it is still broken, 2 it could not be told.
+ */
+import { Command } from "commander";
+import { execa } from "execa";
+import { type Config, ConfigError, registryConnection } from "../config.ts";
+import { parseReference, type Reference } from "../oci/reference.ts";
+import { Registry, RegistryError } from "../oci/registry.ts";
+import { type Walk, walk } from "../oci/walk.ts";
+import { ConnectionError, disconnect, exec } from "../provider/ssh.ts";
+import { stackConfig } from "./stack.ts";
+
+/** What was asked can't be done; the message says why. */
+class RepairError extends Error {}
+
+const program = new Command()
+	.name("npm run repair --")
+	.description("Put a broken image of the private registry right, as far as its pieces can be had.")
+	.argument("<image>", "registry/repository:tag")
+	.option("--stack <name>", "the stack; otherwise the one that is selected")
+	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+	.action(async (image: string, { stack }: { stack?: string }) => {
+		process.exitCode = await repair(image, await stackConfig(stack));
+	});
+try {
+	await program.parseAsync();
+} catch (error) {
+	const expected = [ConfigError, ConnectionError, RegistryError, RepairError].some((type) => error instanceof type);
+	console.error(expected ? (error as Error).message : error);
+	process.exitCode = 2;
+} finally {
+	await disconnect();
+}
+
+async function repair(image: string, config: Config): Promise<number> {
+	const reference = parseReference(image);
+	if (reference === undefined) throw new RepairError(`"${image}" is not of the form registry/repository:tag`);
+	const registry = new Registry({
+		url: `https://${reference.registry}`,
+		credentials: { user: config.registryUser, password: config.registryPassword },
+		...(config.registryCa !== undefined && { ca: config.registryCa }),
+	});
+	try {
+		if (await isWhole(registry, reference)) return end(`${image} is whole`, 0);
+		const host = registryConnection(config);
+		const { code, stdout, stderr } = await exec(host, `/opt/registry/repair.sh '${reference.repository}'`);
+		process.stdout.write(stdout);
+		if (code > 1) throw new RepairError(`${host.host}: ${stderr.trim()}`);
+		if (await isWhole(registry, reference)) return end(`${image} is whole again`, 0);
+		for (const line of await elsewhere(registry, image, reference)) console.log(line);
+		return end(`${image} is still broken`, 1);
+	} finally {
+		await registry.close();
+	}
+}
+
+function end(line: string, status: number): number {
+	console.log(line);
+	return status;
+}
+
+/** Everything is read, because what is to be put right need not be missing. */
+async function look(registry: Registry, { repository, reference }: Reference): Promise<Walk> {
+	const walked = await walk(registry, repository, [reference], { deep: () => true });
+	if (walked.defects.length === 0 && walked.untold[0] !== undefined) throw new RegistryError(walked.untold[0]);
+	return walked;
+}
+
+async function isWhole(registry: Registry, reference: Reference): Promise<boolean> {
+	const { defects } = await look(registry, reference);
+	for (const { subject, detail } of defects) console.log(`broken: ${subject} ${detail}`);
+	return defects.length === 0;
+}
+
+/** What a person can do, best first. */
+async function elsewhere(registry: Registry, image: string, { repository }: Reference): Promise<string[]> {
+	const advice: string[] = [];
+	const local = await execa("docker", ["image", "inspect", "--format", "{{.Id}}", image], { reject: false });
+	if (!local.failed) advice.push(`this machine's Docker has it: docker push ${image}`);
+	const tags = await registry.tags(repository);
+	const { defects } = await walk(registry, repository, tags);
+	const broken = new Set(defects.flatMap(({ references }) => references));
+	const whole = tags.filter((tag) => !broken.has(tag));
+	if (whole.length > 0) advice.push(`whole tags of the same repository: ${whole.join(", ")}`);
+	return [...advice, "build it anew and push it: docs/runbooks/registry-rebuild-image.md"];
+}
