@@ -51,6 +51,43 @@ const monitoring = z.strictObject({
 		.default("canary"),
 });
 
+const hostKey = z
+	.string()
+	.regex(
+		/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/,
+		'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name',
+	);
+const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, "is not a DNS name");
+
+/** A host whose /etc/resolv.conf is managed. */
+const dnsHost = z.strictObject({
+	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
+	address,
+	port: port.default(22),
+	user: z.string().default("root"),
+	/** Needed unless the host is deferred. */
+	hostKey: hostKey.optional(),
+	/** Asked first; it knows the internal names. */
+	primary: z.ipv4("is not an IPv4 address"),
+	/** Asked where the primary does not answer. */
+	fallback: z.ipv4("is not an IPv4 address"),
+	/** The domain that is appended to short names. */
+	search: name,
+	/** How long a server has for its answer, in seconds. */
+	timeout: z.int().min(1).default(2),
+	/** How often all servers are asked. */
+	attempts: z.int().min(1).default(2),
+	/** Since when the host is only declared, and told of, because it can't be reached. */
+	deferred: z.iso.date("is not a date like 2026-04-19").optional(),
+});
+
+const dns = z.strictObject({
+	/** A change is kept only where both resolve on the host. */
+	names: z.strictObject({ internal: name, external: name }),
+	hosts: z.array(dnsHost),
+});
+
+export type DnsHost = z.infer<typeof dnsHost>;
 export type Cache = z.infer<typeof cache>;
 export type PrivateRegistry = z.infer<typeof privateRegistry>;
 
@@ -66,12 +103,7 @@ const schema = z
 		}),
 		/** True where `pulumi destroy` has to be refused until this is taken back. */
 		protect: z.boolean().default(false),
-		registryHostKey: z
-			.string()
-			.regex(
-				/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/,
-				'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name',
-			),
+		registryHostKey: hostKey,
 		sshPrivateKey: z.string().regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key"),
 		images: z.strictObject({ registry: image, nginx: image, ui: image, node: image }),
 		uiPort: port,
@@ -80,6 +112,7 @@ const schema = z
 		caches: z.array(cache).min(1),
 		privateRegistry,
 		monitoring,
+		dns,
 		/** The cluster's, as text; without it, whatever kubectl would use. */
 		kubeconfig: z
 			.string()
@@ -115,6 +148,15 @@ const schema = z
 			[["uiPort"], config.uiPort],
 			[["registryHost", "port"], config.registryHost.port],
 		]);
+		config.dns.hosts.forEach(({ deferred, hostKey }, i) => {
+			if (deferred !== undefined || hostKey !== undefined) return;
+			const message = `missing; set it with "pulumi config set --path 'dns.hosts[${i}].hostKey' '<type> <base64>'"`;
+			context.addIssue({ code: "custom", path: ["dns", "hosts", i, "hostKey"], message });
+		});
+		once(
+			"host",
+			config.dns.hosts.map(({ name }, i): [(string | number)[], string] => [["dns", "hosts", i, "name"], name]),
+		);
 		once("name", [
 			...config.caches.map(({ name }, i): [(string | number)[], string] => [["caches", i, "name"], name]),
 			[["privateRegistry", "name"], config.privateRegistry.name],
@@ -127,6 +169,11 @@ export type Config = z.infer<typeof schema>;
 export function registryConnection({ registryHost, sshPrivateKey, registryHostKey }: Config): Connection {
 	const { address, port, user } = registryHost;
 	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: registryHostKey };
+}
+
+/** How a host whose DNS is managed is reached. */
+export function dnsConnection({ sshPrivateKey }: Config, { address, port, user, hostKey }: DnsHost): Connection {
+	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: hostKey as string }; // Deferred hosts have none.
 }
 
 /** What must be encrypted in the stack's file. */

@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { DnsResolver } from "./components/dnsResolver.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm.ts";
 import { fromText, parseConfig, registryConnection } from "./config.ts";
@@ -16,3 +17,5 @@ const registry = new RegistryVm("registry", {
 });
 
 new IntegrityMonitoring("registry-integrity", { config }, { dependsOn: [registry] });
+
+for (const host of config.dns.hosts) new DnsResolver(`dns-${host.name}`, { host, config });

@@ -9,6 +9,23 @@ export const network = { name: "homelab-lab", subnet: "172.30.77.0/24", gateway:
 /** The DNS server of that network, and the zone in which the upstream registries are. */
 export const dns = { container: "homelab-lab-dns", address: "172.30.77.2", zone: "upstream.lab" };
 
+/** A public DNS server, which knows what everybody knows, and nothing of the internal zone. */
+export const publicDns = { container: "homelab-lab-public-dns", address: "172.30.77.3" };
+
+/** Names that hosts look up, and their addresses: one that only the internal server knows, one that both know. */
+export const names = {
+	internal: { name: "docker-registry.viktorbarzin.lan", address: "172.30.77.10" },
+	external: { name: "www.example.com", address: "203.0.113.80" },
+};
+
+/** The host that carries every VM; only its resolver is managed. */
+export const proxmox = {
+	container: "homelab-lab-proxmox",
+	hostname: "pve",
+	address: "172.30.77.12",
+	sshPort: 20_024,
+};
+
 /** The registry that is pushed to. */
 export const privateRegistry = { name: "private", port: 5050, hostname: "registry.viktorbarzin.me", maxSize: "100GiB" };
 

@@ -28,6 +28,7 @@ export interface Images {
 	nginx: string;
 	ui: string;
 	kubernetes: string;
+	proxmox: string;
 	/** Holds the pods' namespaces. */
 	pause: string;
 	node: string;
@@ -50,6 +51,7 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	const nginx = await build("nginx", { BASE: base });
 	const ui = await build("registry-ui", { NGINX: nginx });
 	const kubernetes = await build("kubernetes", { MACHINE: machine }, { tool: "kubernetes" });
+	const proxmox = await build("proxmox", { MACHINE: machine });
 	const pause = await build("pause", { BASE: base });
 	const node = await build(
 		"node",
@@ -57,7 +59,7 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 		{ npm: { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" } },
 	);
 	const monitoring = await build("monitoring", { BASE: base });
-	return { base, packages, machine, registry, nginx, ui, kubernetes, pause, node, monitoring };
+	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring };
 }
 
 /** A machine with nothing on it but sshd; only a test wants one. */

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { stringify } from "yaml";
-import { kubernetes, privateRegistry, registryVm } from "./estate.ts";
+import { kubernetes, privateRegistry, proxmox, registryVm } from "./estate.ts";
 import { paths } from "./paths.ts";
 import type { Step } from "./run.ts";
 
@@ -79,12 +79,13 @@ export const sshConfigPath = path("ssh_config");
 
 async function sshConfig(): Promise<void> {
 	const { host } = await readKeys();
-	await writeWhole(path("known_hosts"), `[127.0.0.1]:${registryVm.sshPort} ${host.public}\n`);
-	await writeWhole(
-		sshConfigPath,
-		`Host registry
+	const machines = { registry: registryVm.sshPort, [proxmox.hostname]: proxmox.sshPort };
+	const ports = Object.values(machines);
+	await writeWhole(path("known_hosts"), ports.map((port) => `[127.0.0.1]:${port} ${host.public}\n`).join(""));
+	const entries = Object.entries(machines).map(
+		([name, port]) => `Host ${name}
 	HostName 127.0.0.1
-	Port ${registryVm.sshPort}
+	Port ${port}
 	User root
 	IdentityFile ${path("login")}
 	IdentitiesOnly yes
@@ -92,6 +93,7 @@ async function sshConfig(): Promise<void> {
 	StrictHostKeyChecking yes
 `,
 	);
+	await writeWhole(sshConfigPath, entries.join("\n"));
 }
 
 async function sshPair(step: Step, name: string, comment: string): Promise<void> {

@@ -9,8 +9,11 @@ import {
 	LABEL,
 	machineCapabilities,
 	monitoring,
+	names,
 	network,
 	privateRegistry,
+	proxmox,
+	publicDns,
 	published,
 	registryVm,
 } from "./estate.ts";
@@ -33,12 +36,14 @@ export async function startNetwork(engine: Engine, step: Step): Promise<void> {
 }
 
 export async function startDns(engine: Engine, step: Step, images: Images): Promise<void> {
-	const names = {
+	const addresses = {
 		...Object.fromEntries(caches.map(({ upstream }) => [new URL(upstream.url).hostname, upstream.address])),
 		[privateRegistry.hostname]: registryVm.address,
+		[names.internal.name]: names.internal.address,
+		[names.external.name]: names.external.address,
 		[`${monitoring.pushgateway.name}.svc.cluster.local`]: monitoring.pushgateway.address,
 	};
-	const records = Object.entries(names).map(([name, address]) => `--address=/${name}/${address}`);
+	const records = Object.entries(addresses).map(([name, address]) => `--address=/${name}/${address}`);
 	await ensureContainer(
 		engine,
 		step,
@@ -46,9 +51,28 @@ export async function startDns(engine: Engine, step: Step, images: Images): Prom
 		[
 			["--network", network.name, "--ip", dns.address, images.base],
 			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
-			[`--local=/${dns.zone}/`, "--local=/cluster.local/", ...records],
+			[`--local=/${dns.zone}/`, "--local=/cluster.local/", "--local=/viktorbarzin.lan/", ...records],
 		].flat(),
 	);
+}
+
+/** Knows the external name, and says of all others that there is no such name. */
+export async function startPublicDns(engine: Engine, step: Step, images: Images): Promise<void> {
+	await ensureContainer(
+		engine,
+		step,
+		publicDns.container,
+		[
+			["--network", network.name, "--ip", publicDns.address, images.base],
+			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
+			["--local=/#/", `--address=/${names.external.name}/${names.external.address}`],
+		].flat(),
+	);
+}
+
+/** A Proxmox host, as far as its resolver goes. */
+export async function startProxmox(engine: Engine, step: Step, images: Images, keys: Keys): Promise<void> {
+	await startMachine(engine, step, { ...proxmox, ports: { 22: proxmox.sshPort } }, images.proxmox, keys, ["ssh"]);
 }
 
 /** Starts the upstream registries; resolves with where each one is reached from here, by cache name. */
@@ -102,6 +126,7 @@ export async function startMachine(
 	machine: Machine,
 	image: string,
 	keys: Keys,
+	units = ["ssh", "systemd-resolved"],
 ): Promise<void> {
 	await ensureContainer(
 		engine,
@@ -122,7 +147,7 @@ export async function startMachine(
 			...(machine.files ?? []),
 		],
 	);
-	const active = ["exec", machine.container, "systemctl", "is-active", "ssh", "systemd-resolved"];
+	const active = ["exec", machine.container, "systemctl", "is-active", ...units];
 	await until(`${machine.hostname} has booted, with sshd running`, 90, async () => {
 		return (await engine.ask(step, active)) !== undefined;
 	});

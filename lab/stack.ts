@@ -6,7 +6,17 @@ import { join } from "node:path";
 import { parse, parseDocument, stringify } from "yaml";
 import { nodeImage } from "./cluster.ts";
 import type { Engine } from "./engine.ts";
-import { caches, monitoring, privateRegistry, published, registryVm } from "./estate.ts";
+import {
+	caches,
+	dns,
+	monitoring,
+	names,
+	privateRegistry,
+	proxmox,
+	publicDns,
+	published,
+	registryVm,
+} from "./estate.ts";
 import { type Keys, kubeconfigPath, sshConfigPath } from "./keys.ts";
 import { vmImages } from "./machines.ts";
 import { checkout, paths } from "./paths.ts";
@@ -62,6 +72,29 @@ export async function configureStack(
 			namespace: "monitoring",
 			pushgateway: `http://${monitoring.pushgateway.name}:9091`,
 			rules: "ConfigMap",
+		},
+		dns: {
+			names: { internal: names.internal.name, external: names.external.name },
+			hosts: [
+				{
+					name: proxmox.hostname,
+					address: "127.0.0.1",
+					port: proxmox.sshPort,
+					hostKey: keys.host.public,
+					primary: dns.address,
+					fallback: publicDns.address,
+					search: "viktorbarzin.lan",
+				},
+				{
+					name: "truenas",
+					address: "127.0.0.1",
+					port: 9,
+					primary: dns.address,
+					fallback: publicDns.address,
+					search: "viktorbarzin.lan",
+					deferred: "2026-04-19",
+				},
+			],
 		},
 		registryCa: await readFile(keys.caPath, "utf8"),
 		uiPort: registryVm.uiPort,

@@ -3,7 +3,17 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Agent, fetch } from "undici";
 import { findEngine } from "./engine.ts";
-import { caches, dns, kubernetes, monitoring, network, privateRegistry, published, registryVm } from "./estate.ts";
+import {
+	caches,
+	dns,
+	kubernetes,
+	monitoring,
+	network,
+	privateRegistry,
+	proxmox,
+	published,
+	registryVm,
+} from "./estate.ts";
 import { kubeconfigPath, readKeys, sshConfigPath } from "./keys.ts";
 import { paths } from "./paths.ts";
 import { Step, StepError } from "./run.ts";
@@ -37,6 +47,7 @@ export async function status(): Promise<void> {
 	rows.push(["kubernetes", await state(kubernetes.container), `KUBECONFIG=${kubeconfigPath}`]);
 	for (const [name, { container, port }] of Object.entries(monitoring))
 		rows.push([name, await state(container), `http://127.0.0.1:${port}`]);
+	rows.push(["proxmox host", await state(proxmox.container), `ssh -F ${sshConfigPath} ${proxmox.hostname}`]);
 	rows.push(["registry VM", await state(registryVm.container), `ssh -F ${sshConfigPath} registry`]);
 	for (const { name, port } of caches) {
 		const url = `http://127.0.0.1:${published(port)}`;

@@ -7,7 +7,15 @@ import { caches, published } from "./estate.ts";
 import { buildImages, type Images } from "./images.ts";
 import { type Keys, makeKeys } from "./keys.ts";
 import { lock } from "./lock.ts";
-import { loadVmImages, startDns, startNetwork, startRegistryVm, startUpstreams } from "./machines.ts";
+import {
+	loadVmImages,
+	startDns,
+	startNetwork,
+	startProxmox,
+	startPublicDns,
+	startRegistryVm,
+	startUpstreams,
+} from "./machines.ts";
 import { loadRules, startMonitoring } from "./monitoring.ts";
 import { installPackages } from "./packages.ts";
 import { cache, checkout, paths } from "./paths.ts";
@@ -99,6 +107,14 @@ export async function up(): Promise<void> {
 					await startRegistryVm(context.engine, step, context.images, context.keys);
 					const loaded = await loadVmImages(context.engine, step, context.images);
 					if (loaded.length > 0) task.title += `: loaded ${loaded.join(", ")}`;
+				},
+			},
+			{
+				title: "Proxmox host and public DNS",
+				task: async (context) => {
+					const step = new Step("proxmox");
+					await startPublicDns(context.engine, step, context.images);
+					await startProxmox(context.engine, step, context.images, context.keys);
 				},
 			},
 			{

@@ -5,6 +5,8 @@
 #   apply NAME                     stdin: a tar with files, preconditions, checks, removals (see fileSet.ts).
 #   undo NAME [SINCE]              puts back the files as they were before generation SINCE; without it, as
 #                                  they were when they were last verified. Prints the paths.
+#   settle NAME GROUP=REVISION ...
+#                                          notes that these were bounced and verified: nothing is owed any more.
 #   generations NAME               lists the generations that undo can go back before, newest first.
 #   delete NAME                    stdin: paths, one a line.
 #
@@ -316,6 +318,11 @@ undo() {
 	done <"$work/undone" | sort -u
 }
 
+settle() {
+	shift 2
+	for settled in "$@"; do record verified "${settled%%=*}" "${settled#*=}"; done
+}
+
 list_generations() {
 	find_generations | while IFS= read -r name; do
 		printf '%s\t%s\n' "$name" "$(tr '\n' ' ' <"$records/generations/$name/changed")"
@@ -351,6 +358,7 @@ case $action in
 read) read_files ;;
 apply) apply ;;
 undo) undo "$@" ;;
+settle) settle "$@" ;;
 generations) list_generations ;;
 delete) delete_files ;;
 *) fail "unknown action $action" ;;

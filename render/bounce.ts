@@ -116,13 +116,7 @@ ${registries(config).map(questions).join("\n")}
 
 # settle GROUP=REVISION ...: these were bounced and verified, so nothing is owed any more.
 settle() {
-	mkdir -p "$records/verified"
-	for settled in "$@"; do
-		group=\${settled%%=*}
-		printf '%s\\n' "\${settled#*=}" >"$records/verified/.$group"
-		sync "$records/verified/.$group"
-		mv -f "$records/verified/.$group" "$records/verified/$group"
-	done
+	sh /var/lib/pulumi-host/fileset.sh settle ${FILE_SET} "$@"
 }
 
 systemd() {

@@ -6,7 +6,7 @@ import { IDENTITY_HEADER } from "./registryConfig.ts";
 import { UNIT } from "./unit.ts";
 
 /** `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change. */
-interface Check {
+export interface Check {
 	name: string;
 	run: string;
 	files: string[];

@@ -1,6 +1,6 @@
 /** What has to be on the registry VM before a file is staged there; what an empty machine lacks is installed. */
 
-interface Precondition {
+export interface Precondition {
 	run: string;
 	remedy?: string;
 	problem: string;

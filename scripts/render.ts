@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse } from "yaml";
 import { ConfigError, fromText, operatorKeys, parseConfig } from "../config.ts";
+import { dnsFiles } from "../render/dns.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 
 const PROJECT = "homelab-registry:";
@@ -38,7 +39,10 @@ await new Command()
 
 async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
-	const hosts = { registry: registryVmFiles(config) };
+	const hosts = {
+		registry: registryVmFiles(config),
+		...Object.fromEntries(config.dns.hosts.map((host) => [host.name, dnsFiles(host)])),
+	};
 	let count = 0;
 	for (const [host, files] of Object.entries(hosts)) {
 		for (const [path, { content, mode }] of Object.entries(files)) {
@@ -69,6 +73,8 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value))
 			values[key] = marks[key];
 	}
+	for (const host of (values["dns"] as { hosts?: { hostKey?: string }[] } | undefined)?.hosts ?? [])
+		host.hostKey ??= marks.registryHostKey;
 	// `pulumi config set` writes numbers as text.
 	const text = Object.entries(values).filter((entry): entry is [string, string] => typeof entry[1] === "string");
 	return { ...values, ...fromText(Object.fromEntries(text)) };

@@ -256,8 +256,8 @@ describe("Docker was stopped", () => {
 
 describe.each(["/opt/registry", "/var/lib/pulumi-host"])("the disk with %s", (folder) => {
 	/** A copy of the folder, but for the registries' data, on a disk of just that size. */
-	const full = `cd ${folder} && tar --exclude=./data -cf /run/copy.tar . && cd / &&
-size=$(($(stat -c %s /run/copy.tar) / 1024 + 64))k && mount -t tmpfs -o size=$size full ${folder} &&
+	const full = `cd ${folder} && tar --exclude=./data -cf /run/copy.tar . && size=$(du -sk --exclude=./data . | cut -f 1) && cd / &&
+size=$((size + 64))k && mount -t tmpfs -o size=$size full ${folder} &&
 tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=${folder}/filler bs=4k 2>/dev/null || true; }`;
 	it.each([
 		["is full", full, /No space left on device/],

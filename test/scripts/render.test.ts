@@ -27,7 +27,7 @@ describe("npm run render", () => {
 		const folder = project();
 		const { status, stdout } = render(folder, "prod", "out");
 		expect(status).toBe(0);
-		expect(stdout).toContain("20 files of registry are in out");
+		expect(stdout).toContain("21 files of registry, pve are in out");
 		const root = join(folder, "out/registry/opt/registry");
 		expect(readdirSync(root).sort()).toEqual(
 			[
