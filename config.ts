@@ -78,7 +78,12 @@ const dnsHost = z.strictObject({
 	/** How often all servers are asked. */
 	attempts: z.int().min(1).default(2),
 	/** Since when the host is only declared, and told of, because it can't be reached. */
-	deferred: z.iso.date("is not a date like 2026-04-19").optional(),
+	deferred: z
+		.string()
+		// Pulumi takes a date without quotes for a time, and writes it back as one.
+		.regex(/^\d{4}-\d\d-\d\d([T ]00:00:00\b.*)?$/, "is not a date like 2026-04-19")
+		.transform((text) => text.slice(0, 10))
+		.optional(),
 });
 
 const dns = z.strictObject({

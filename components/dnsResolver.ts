@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { type Config, type DnsHost, dnsConnection } from "../config.ts";
 import { FileSet } from "../provider/resources.ts";
 import { commitDns, DNS_FILE_SET, dnsChecks, dnsFiles, dnsPreconditions } from "../render/dns.ts";
+import { declaredFiles } from "./declaredFiles.ts";
 
 export interface DnsResolverArgs {
 	host: DnsHost;
@@ -37,7 +38,7 @@ export class DnsResolver extends pulumi.ComponentResource {
 				preconditions: dnsPreconditions,
 				checks: dnsChecks,
 				conditions: {},
-				files: dnsFiles(host),
+				files: declaredFiles(dnsFiles(host)),
 			},
 			{ parent: this },
 		);

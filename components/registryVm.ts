@@ -9,6 +9,7 @@ import { conditions } from "../render/conditions.ts";
 import { preconditions } from "../render/preconditions.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 import { pushCanary, scan } from "../render/upkeep.ts";
+import { declaredFiles } from "./declaredFiles.ts";
 
 export interface RegistryVmArgs {
 	connection: Connection;
@@ -30,12 +31,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 				preconditions,
 				checks: checks(config),
 				conditions: conditions(config),
-				files: Object.fromEntries(
-					Object.entries(registryVmFiles(config)).map(([path, { secret, content, ...file }]) => [
-						path,
-						{ ...file, content: secret ? pulumi.secret(content) : content },
-					]),
-				),
+				files: declaredFiles(registryVmFiles(config)),
 			},
 			{ parent: this, protect: config.protect },
 		);

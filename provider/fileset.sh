@@ -144,6 +144,15 @@ restore() {
 	fi
 }
 
+# What the shell itself can't write, it only calls an I/O error.
+make_room() {
+	head -c 262144 /dev/zero >"$records/.room" 2>room.err || {
+		rm -f "$records/.room"
+		fail "there is no room in $records: $(cat room.err)"
+	}
+	rm -f "$records/.room"
+}
+
 forget_staged() {
 	[ -f "$records/journal" ] || return 0
 	while IFS= read -r leftover; do rm -f "$leftover"; done <"$records/journal"
@@ -208,6 +217,7 @@ apply() {
 
 	mkdir -p "$records"
 	trap abandon EXIT
+	make_room
 	forget_staged
 	while IFS= read -r path; do
 		staging "$path"

@@ -9,6 +9,7 @@ import { buildImages } from "../../lab/images.ts";
 import { Step, until } from "../../lab/run.ts";
 import { Registry } from "../../oci/registry.ts";
 import { type Walk, walk } from "../../oci/walk.ts";
+import { Api } from "../../scripts/vm/api.ts";
 import { scan } from "../../scripts/vm/scan.ts";
 import { storeAt } from "../scripts/vm/exampleStore.ts";
 import {
@@ -150,6 +151,30 @@ describe("before anything is damaged", () => {
 
 	it("crane finds everything whole", async () => {
 		expect(await craneDisagrees()).toEqual([]);
+	});
+
+	it("a push that was collected around passes where HEAD is blind, and verify says so (trap 13)", async () => {
+		const [api, repository] = [new Api(`http://${blind.address}`), "trap/thirteen"];
+		const layer = await api.putBlob(repository, Buffer.from("a layer"));
+		const config = await api.putBlob(repository, Buffer.from("{}"));
+		await engine.docker(step, [
+			"exec",
+			blind.container,
+			"registry",
+			"garbage-collect",
+			"/etc/docker/registry/config.yml",
+		]);
+		const mediaType = "application/vnd.oci.image.manifest.v1+json";
+		const manifest = { schemaVersion: 2, mediaType, config, layers: [layer] };
+		await api.putManifest(repository, "1", Buffer.from(JSON.stringify(manifest)), mediaType); // 201.
+		expect((await blind.registry.head(repository, layer.digest)).status).toBe(200);
+		const image = `${blind.address}/${repository}:1`;
+		const { exitCode, output } = await run("node", ["scripts/verify.ts", image, "--plain-http"], { cwd: checkout });
+		expect(output).toContain(
+			`${repository} ${layer.digest} can't be read to its end: the registry answered 206 with 0 bytes`,
+		);
+		expect(exitCode).toBe(1);
+		rmSync(join(data, "docker/registry/v2/repositories/trap"), { recursive: true });
 	});
 
 	it("the scan names only sizes that contradict each other", () => {
