@@ -30,7 +30,8 @@ export interface Precondition {
 
 /**
  * A shell script that judges staged files before they become live; it runs when one of `files` changes.
- * `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change.
+ * `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change; `$revision` is the
+ * revision that the files will have.
  */
 export interface Check {
 	name: string;

@@ -5,7 +5,7 @@ import { registries } from "./registries.ts";
 import { IDENTITY_HEADER } from "./registryConfig.ts";
 import { UNIT } from "./unit.ts";
 
-/** `$(staged PATH)` is where the new content of PATH is, or PATH itself where that doesn't change. */
+/** As provider/resources.ts has it. */
 export interface Check {
 	name: string;
 	run: string;

@@ -83,7 +83,7 @@ systemd-run --quiet --unit=dns-revert --on-active=${REVERT_AFTER} --timer-proper
 export function commitDns({ dns }: Config, revision: string): string {
 	const { internal, external } = dns.names;
 	return `for name in ${internal} ${external}; do
-	if ! getent ahosts "$name" >/dev/null; then
+	if ! timeout 30 getent ahosts "$name" >/dev/null; then
 		echo "$name does not resolve with ${FILE} as it is now" >&2
 		systemctl stop dns-revert.timer 2>/dev/null || true
 		[ ! -f ${REVERT} ] || { sh ${REVERT} >/dev/null && echo "the former one is back" >&2; }
@@ -135,7 +135,7 @@ fail() {
 command -v iptables >/dev/null || fail "there is no iptables here to keep the primary away with"
 look_up() {
 	begin=$(date +%s%3N)
-	answer=$(getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) || true
+	answer=$(timeout 30 getent ahostsv4 "$1" | head -n 1 | cut -d ' ' -f 1) || true
 	echo "$2: $1 is \${answer:-unknown}, after $(($(date +%s%3N) - begin)) ms"
 }
 look_up ${internal} "primary up"

@@ -1,7 +1,7 @@
 /** Hundreds of registries with random damage: what the walk and the scan find is what was broken, and nothing else. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Engine, findEngine } from "../../lab/engine.ts";
 import { LABEL } from "../../lab/estate.ts";
@@ -239,6 +239,74 @@ describe(`after random damage to ${CASES} registries`, () => {
 			});
 			expect(exitCode, output).toBe(expectedSubjects(one, tag, { deep: true }).size === 0 ? 0 : 1);
 		}
+	});
+});
+
+describe("what chance does not make", () => {
+	const OCI = "application/vnd.oci.image";
+	const { store } = example;
+	const configOf = (text: string) => JSON.stringify({ os: "linux", architecture: "amd64", text });
+	const image = (repository: string, layer: { digest: string; size: number }, text: string, tag?: string) => {
+		const config = { mediaType: `${OCI}.config.v1+json`, ...example.layer(repository, configOf(text)) };
+		const layers = [{ mediaType: `${OCI}.layer.v1.tar`, ...layer }];
+		return example.manifest(
+			repository,
+			{ schemaVersion: 2, mediaType: `${OCI}.manifest.v1+json`, config, layers },
+			tag,
+		);
+	};
+	const subjects = async (repository: string, tag = "1") => named(await walk(honest.registry, repository, [tag]), tag);
+	const scanned = (repository: string) =>
+		scan(store, { registry: "private", cache: false, remove: false })
+			.filter((finding) => finding.repository === repository)
+			.map(({ problem, subject }) => `${problem} ${subject}`);
+
+	it("a layer of two repositories: its link is the one's, its content both's", async () => {
+		const layer = example.layer("hand/first", "mounted from one to the other");
+		example.layer("hand/second", "mounted from one to the other");
+		image("hand/first", layer, "first", "1");
+		const second = image("hand/second", layer, "second", "1");
+		expect([await subjects("hand/first"), await subjects("hand/second")]).toEqual([[], []]);
+		rmSync(dirname(store.repository("hand/second").layerLink(layer.digest)), { recursive: true });
+		expect([await subjects("hand/first"), await subjects("hand/second")]).toEqual([[], [layer.digest]]);
+		expect([scanned("hand/first"), scanned("hand/second")]).toEqual([[], [`missing-layer-link ${second}`]]);
+		truncateSync(store.blobPath(layer.digest), 3);
+		expect([await subjects("hand/first"), await subjects("hand/second")]).toEqual([[layer.digest], [layer.digest]]);
+	});
+
+	it("an index of a thousand images, of which one is gone", async () => {
+		const layer = example.layer("hand/huge", "the same in all");
+		const children = Array.from({ length: 1000 }, (_, i) => image("hand/huge", layer, `child ${i}`));
+		const index = example.index("hand/huge", children, "1");
+		expect(await subjects("hand/huge")).toEqual([]);
+		const gone = children[700] as string;
+		rmSync(dirname(store.repository("hand/huge").revisionLink(gone)), { recursive: true });
+		expect(await subjects("hand/huge")).toEqual([gone]);
+		expect(scanned("hand/huge")).toEqual([`orphan-child ${index}`]);
+	});
+
+	it("an index that leads back to itself, because somebody changed a child of it", async () => {
+		const layer = example.layer("hand/loop", "a layer");
+		const child = image("hand/loop", layer, "child");
+		const index = example.index("hand/loop", [child], "1");
+		const back = { mediaType: `${OCI}.index.v1+json`, digest: index, size: store.blobSize(index) };
+		const content = { schemaVersion: 2, mediaType: `${OCI}.index.v1+json`, manifests: [back] };
+		writeFileSync(store.blobPath(child), JSON.stringify(content));
+		expect(await subjects("hand/loop")).toEqual([child]);
+		expect(scanned("hand/loop")).toContain(`wrong-content ${child}`);
+	});
+
+	it("a manifest of a kind that nobody here knows is not called whole", async () => {
+		const digest = example.manifest(
+			"hand/unknown",
+			{ schemaVersion: 2, mediaType: "application/vnd.unknown.v9+json" },
+			"1",
+		);
+		expect(await subjects("hand/unknown")).toEqual(["1"]);
+		expect(scanned("hand/unknown")).toEqual([`unreadable-manifest ${digest}`]);
+		const reference = `${honest.address}/hand/unknown:1`;
+		const { exitCode } = await run("node", ["scripts/verify.ts", reference, "--plain-http"], { cwd: checkout });
+		expect(exitCode).toBe(1);
 	});
 });
 

@@ -19,9 +19,11 @@ beforeAll(async () => {
 afterEach(async () => {
 	await changed.reset();
 	await docker("start", dns.container);
+});
+afterAll(async () => {
+	await changed[Symbol.asyncDispose]();
 	await up();
 });
-afterAll(() => changed[Symbol.asyncDispose]());
 
 const ask = (command: string): Promise<Outcome> => run("ssh", ["-F", env("LAB_SSH_CONFIG"), "pve", command]);
 const onHost = async (command: string) => {
@@ -122,7 +124,7 @@ describe("a change", () => {
 			process.kill(-(child.pid as number), "SIGKILL");
 			await once(child, "exit");
 		} finally {
-			await onHost("pkill -9 -x getent; pkill -9 -f 'sleep 300'; rm -f /usr/local/bin/getent /run/asked");
+			await onHost("rm -f /usr/local/bin/getent /run/asked; pkill -9 -f '[s]leep 300'");
 		}
 		await until("the host has taken it back", 90, async () =>
 			(await onHost("cat /etc/resolv.conf")).includes("timeout:2"),
@@ -132,6 +134,7 @@ describe("a change", () => {
 		expect((await changed.up()).exitCode).toBe(0);
 		expect(await onHost("cat /etc/resolv.conf")).toContain("timeout:4");
 		expect((await ask("systemctl is-active dns-revert.timer")).stdout).toBe("inactive");
+		await up();
 	});
 
 	it("leaves a backup, of which ten are kept, and dns-rollback goes back to one", async () => {

@@ -3,13 +3,14 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
 import { monitoring, privateRegistry, registryVm } from "../../lab/estate.ts";
 import { loadRules } from "../../lab/monitoring.ts";
 import { Step, until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { docker, drift, env, loggedIn, onVm, run, up } from "./lab.ts";
+import { docker, drift, env, loggedIn, onVm, run, up, variant } from "./lab.ts";
 
 const step = new Step("test-monitoring");
 const METRIC = "registry_manifest_integrity";
@@ -227,6 +228,51 @@ describe("what can't be told is never called whole", () => {
 		const { succeeded, log } = await runProbe({ PUSHGATEWAY_URL: "http://127.0.0.1:1" });
 		expect(log).toMatch(/the Pushgateway http:\/\/127\.0\.0\.1:1 was not reached: .*ECONNREFUSED/);
 		expect(succeeded).toBe(false);
+	});
+});
+
+describe("where Prometheus takes its rules from PrometheusRule objects", () => {
+	const definition = {
+		apiVersion: "apiextensions.k8s.io/v1",
+		kind: "CustomResourceDefinition",
+		metadata: { name: "prometheusrules.monitoring.coreos.com" },
+		spec: {
+			group: "monitoring.coreos.com",
+			scope: "Namespaced",
+			names: { plural: "prometheusrules", kind: "PrometheusRule" },
+			versions: [
+				{
+					name: "v1",
+					served: true,
+					storage: true,
+					schema: { openAPIV3Schema: { type: "object", "x-kubernetes-preserve-unknown-fields": true } },
+				},
+			],
+		},
+	};
+
+	it("they are one, with the same groups, and the ConfigMap is gone", async () => {
+		const args = kubectl("apply", "--filename", "-");
+		await run("docker", args, { env: { DOCKER_HOST: engine.host }, input: JSON.stringify(definition) });
+		await kube("wait", "--for", "condition=established", "crd/prometheusrules.monitoring.coreos.com", "--timeout=30s");
+		const before = await kube(
+			"get",
+			"configmap",
+			"registry-integrity",
+			"--output",
+			"jsonpath={.data.registry-integrity\\.yml}",
+		);
+		await using changed = await variant();
+		await changed.configure((config) =>
+			Object.assign(config["homelab-registry:monitoring"] as object, { rules: "PrometheusRule" }),
+		);
+		const { exitCode, output } = await changed.up();
+		expect(exitCode, output).toBe(0);
+		const { spec } = JSON.parse(await kube("get", "prometheusrule", "registry-integrity", "--output", "json"));
+		expect(spec).toEqual(parse(before));
+		expect(await kube("get", "configmap", "--output", "name")).not.toMatch(/registry-integrity$/m);
+		await up();
+		await docker(...kubectl("delete", "crd", "prometheusrules.monitoring.coreos.com"));
 	});
 });
 

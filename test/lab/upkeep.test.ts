@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { until } from "../../lab/run.ts";
-import { askVm, env, monitoringImage, onVm, run, up } from "./lab.ts";
+import { askVm, env, monitoringImage, onVm, run, up, variant } from "./lab.ts";
 import { type Pushed, pushed, wipe } from "./pushed.ts";
 
 const REPOSITORY = "upkeep/app";
@@ -121,6 +121,18 @@ describe("fix-broken-blobs.sh", () => {
 		const { exitCode, stdout } = await scan("--dry-run", "--json");
 		expect(exitCode).toBe(1);
 		expect(JSON.parse(stdout)).toMatchObject({ problem: "wrong-size", repository: REPOSITORY, subject: platform });
+	});
+
+	it("ends every update that bounced somebody, and what it finds is told and fails nothing", async () => {
+		const index = await app.push("latest");
+		const [child] = (await app.children("latest")) as [string];
+		await onVm(`rm -r ${app.link("_manifests/revisions", child)}`);
+		await using changed = await variant();
+		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # scan");
+		const { exitCode, output } = await changed.up();
+		expect(output).toContain(`${REPOSITORY} orphan-child ${index}`);
+		expect(exitCode).toBe(0);
+		await up();
 	});
 
 	it("leaves metrics that promtool takes, with what it found and did not take away", async () => {
