@@ -62,6 +62,17 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring };
 }
 
+/** Gives back the disk of what these were before their manifests changed; what still runs is kept. */
+export async function forgetOldImages(engine: Engine, step: Step, images: Images): Promise<void> {
+	for (const image of Object.values(images)) {
+		const [repository] = image.split(":") as [string];
+		const format = "{{.Repository}}:{{.Tag}}";
+		const all = (await engine.docker(step, ["images", "--format", format, repository])).split("\n").filter(Boolean);
+		for (const old of all) if (old !== image) await engine.ask(step, ["rmi", old]);
+	}
+	await engine.docker(step, ["image", "prune", "--force", "--filter", `label=${LABEL}`]);
+}
+
 /** A machine with nothing on it but sshd; only a test wants one. */
 export function buildEmptyMachine(engine: Engine, step: Step, { machine, packages }: Images): Promise<string> {
 	return buildImage(engine, step, "empty-machine", { MACHINE: machine, PACKAGES: packages }, () => {});

@@ -4,7 +4,7 @@ import { Listr, PRESET_TIMER } from "listr2";
 import { startKubernetes } from "./cluster.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { caches, published } from "./estate.ts";
-import { buildImages, type Images } from "./images.ts";
+import { buildImages, forgetOldImages, type Images } from "./images.ts";
 import { type Keys, makeKeys } from "./keys.ts";
 import { lock } from "./lock.ts";
 import {
@@ -162,6 +162,10 @@ export async function up(): Promise<void> {
 						.join(", ");
 					task.title += `: ${resources ?? "done"}`;
 				},
+			},
+			{
+				title: "Old images",
+				task: (context) => forgetOldImages(context.engine, new Step("old-images"), context.images),
 			},
 			{
 				title: "Prometheus takes the alerts",

@@ -74,7 +74,7 @@ exit 1
 EOF
 systemctl stop dns-revert.timer 2>/dev/null || true
 systemctl reset-failed dns-revert.service 2>/dev/null || true
-systemd-run --quiet --unit=dns-revert --on-active=${REVERT_AFTER} --timer-property=AccuracySec=1s sh ${REVERT}`,
+systemd-run --quiet --collect --unit=dns-revert --on-active=${REVERT_AFTER} --timer-property=AccuracySec=1s sh ${REVERT}`,
 		files: [FILE],
 	},
 ];
@@ -122,8 +122,9 @@ echo "put back $backup"`;
 }
 
 /**
- * Drops what the host sends to its primary server, and looks names up meanwhile. The packets that were dropped prove
- * that the resolver asked. The block goes when the script ends, however it ends; where it can't, a timer takes it away.
+ * Drops what the primary server answers the host, and looks names up meanwhile: the answers that were dropped prove
+ * that the resolver asked. On the way out it would be told at once that it may not send, which no dead server does.
+ * The block goes when the script ends, however it ends; where it can't, a timer takes it away.
  */
 export function failoverDns({ dns }: Config, { primary, fallback }: DnsHost): string {
 	const { internal, external } = dns.names;
@@ -144,8 +145,11 @@ if command -v dig >/dev/null; then
 	status=$(dig @${fallback} ${internal} +time=3 +tries=1 | sed -n 's/.*status: \\([A-Z]*\\),.*/\\1/p')
 	echo "fallback asked for ${internal}: \${status:-no answer} (whoever asks it takes that for the truth)"
 fi
+filter() {
+	for protocol in udp tcp; do iptables "$1" INPUT -s ${primary} -p "$protocol" --sport 53 -j DROP; done
+}
 unblock() {
-	iptables -D OUTPUT -d ${primary} -j DROP 2>/dev/null || true
+	filter -D 2>/dev/null || true
 	systemctl stop dns-failover.timer 2>/dev/null || true
 }
 trap unblock EXIT
@@ -153,17 +157,18 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 unblock # Of a run that was killed.
-systemd-run --quiet --unit=dns-failover --on-active=60 iptables -D OUTPUT -d ${primary} -j DROP
-iptables -I OUTPUT -d ${primary} -j DROP
+systemd-run --quiet --collect --unit=dns-failover --on-active=60 --timer-property=AccuracySec=1s sh -c \
+	'for protocol in udp tcp; do iptables -D INPUT -s ${primary} -p "$protocol" --sport 53 -j DROP; done'
+filter -I
 look_up ${external} "primary down"
 found=$answer
 look_up ${external} "once more"
 look_up ${internal} "primary down"
-dropped=$(iptables -L OUTPUT -v -n -x | awk '$3 == "DROP" && $NF == "${primary}" { print $1 }')
+dropped=$(iptables -L INPUT -v -n -x | awk '$3 == "DROP" && $8 == "${primary}" { sum += $1 } END { print sum + 0 }')
 unblock
 trap - EXIT
-[ "\${dropped:-0}" -gt 0 ] || fail "nothing was sent to ${primary} meanwhile, so this proves nothing"
-echo "$dropped packets to ${primary} were dropped"
+[ "$dropped" -gt 0 ] || fail "${primary} answered nothing meanwhile that could be dropped, so this proves nothing"
+echo "$dropped packets from ${primary} were dropped"
 look_up ${internal} "primary up again"
 [ -n "$found" ] || fail "${external} did not resolve while the primary was down: there is no failover"
 [ -n "$answer" ] || fail "${internal} does not resolve, although the primary is up again"`;

@@ -17,6 +17,13 @@ describe("parseConfig", () => {
 		expect(config.caches[1]).toMatchObject({ name: "ghcr", authenticated: false });
 	});
 
+	it("needs no host key of a host that is deferred, and takes the date as Pulumi writes it back", () => {
+		const values = exampleValues();
+		const host = values.dns.hosts[0] as (typeof values.dns.hosts)[number];
+		Object.assign(host, { hostKey: undefined, deferred: "2026-04-19 00:00:00 +0000 UTC" });
+		expect(parseConfig("test", values).dns.hosts[0]?.deferred).toBe("2026-04-19");
+	});
+
 	it.each([
 		["an unknown key", (v) => Object.assign(v, { registryHots: 1 }), "registryHots: unknown key"],
 		["an unknown nested key", (v) => Object.assign(v.caches[1] ?? {}, { prot: 1 }), "caches[1].prot: unknown key"],
@@ -52,6 +59,22 @@ describe("parseConfig", () => {
 			(v) => Object.assign(v.privateRegistry, { name: "quay" }),
 			"privateRegistry.name: name quay is already used by caches[2].name",
 		],
+		[
+			"a DNS host without its host key",
+			(v) => Reflect.deleteProperty(v.dns.hosts[0] ?? {}, "hostKey"),
+			"dns.hosts[0].hostKey: missing; set it with \"pulumi config set --path 'dns.hosts[0].hostKey' '<type> <base64>'\"",
+		],
+		[
+			"a name server that is no address",
+			(v) => Object.assign(v.dns.hosts[0] ?? {}, { primary: "dns.internal" }),
+			"dns.hosts[0].primary: is not an IPv4 address",
+		],
+		[
+			"a host that is deferred without a date",
+			(v) => Object.assign(v.dns.hosts[0] ?? {}, { deferred: "yes" }),
+			"dns.hosts[0].deferred: is not a date like 2026-04-19",
+		],
+		["another way to take rules", (v) => Object.assign(v.monitoring, { rules: "File" }), "monitoring.rules: "],
 		[
 			"an image without a tag",
 			(v) => Object.assign(v.images, { registry: "registry" }),

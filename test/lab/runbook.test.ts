@@ -25,6 +25,8 @@ beforeAll(async () => {
 });
 
 describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {
+	beforeAll(() => up());
+
 	it("has no block that is not run here", () => {
 		expect(blocks.length).toBeGreaterThan(3);
 		expect(text.match(/^```sh/gm)).toHaveLength(blocks.length);

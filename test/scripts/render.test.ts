@@ -33,7 +33,7 @@ describe("npm run render", () => {
 			[
 				...["config-dockerhub.yml", "config-ghcr.yml", "config-k8s.yml", "config-kyverno.yml", "config-private.yml"],
 				...["config-quay.yml", "bounce.sh", "docker-compose.yml", "htpasswd", "nginx.conf", "tls", "upkeep.mjs"],
-				...["cleanup-tags.sh", "fix-broken-blobs.sh", "garbage-collect.sh"],
+				...["cleanup-tags.sh", "fix-broken-blobs.sh", "garbage-collect.sh", "repair.sh"],
 			].sort(),
 		);
 		expect(statSync(join(root, "htpasswd")).mode & 0o777).toBe(0o600);
