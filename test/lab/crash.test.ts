@@ -266,9 +266,9 @@ tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=$
 			`mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder}`,
 			/Read-only file system/,
 		],
-	])("%s: nothing is changed, and the next update finds all as it was", async (_, command, message) => {
+	])("%s: nothing is changed, and the next update finds all as it was", async (state, command, message) => {
 		await using changed = await variant();
-		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # disk");
+		await changed.edit("render/nginx.ts", "server_tokens off;", `server_tokens off; # ${folder} ${state}`);
 		const before = [await onVm("sha256sum /opt/registry/*.*"), await containers()];
 		await onVm(command);
 		const { exitCode, output } = await changed.up().finally(() => onVm(`umount ${folder}`));
@@ -276,11 +276,8 @@ tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=$
 		expect(output).toContain("was not changed");
 		expect(exitCode).not.toBe(0);
 		expect([await onVm("sha256sum /opt/registry/*.*"), await containers()]).toEqual(before);
-		expect((await drift()).exitCode).toBe(0);
 		expect((await changed.up()).exitCode).toBe(0);
-		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# disk");
-		await up();
-		expect((await drift()).exitCode).toBe(0);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain(`# ${folder} ${state}`);
 	});
 });
 
