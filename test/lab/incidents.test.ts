@@ -10,6 +10,8 @@ import { askVm, checkout, env, onVm, run, up } from "./lab.ts";
 import { type Pushed, pushed, STORE, wipe } from "./pushed.ts";
 
 const REPOSITORY = "infra-ci";
+/** Not the cluster's, which has alerts on it. */
+const INSTANCE = "incidents";
 const OLD_COLLECTION = "docker exec registry-private registry garbage-collect";
 const CONFIG = "/etc/docker/registry/config.yml";
 const canary = `node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} canary`;
@@ -28,6 +30,8 @@ afterEach(async () => {
 });
 afterAll(async () => {
 	await app[Symbol.asyncDispose]();
+	const group = `http://127.0.0.1:${monitoring.pushgateway.port}/metrics/job/registry-integrity-probe/instance/${INSTANCE}`;
+	for (const url of [group, `${group}/result/success`]) await fetch(url, { method: "DELETE" });
 	await up();
 });
 
@@ -41,7 +45,7 @@ async function probe(): Promise<string> {
 		REGISTRY_CA: env("LAB_REGISTRY_CA"),
 		CANARY: "canary",
 		PUSHGATEWAY_URL: `http://127.0.0.1:${monitoring.pushgateway.port}`,
-		INSTANCE: "incidents",
+		INSTANCE,
 	};
 	const { exitCode, output } = await run("node", ["scripts/probe/main.ts"], { cwd: checkout, env: variables });
 	expect(exitCode, output).toBe(0);
