@@ -24,7 +24,10 @@ export async function startKubernetes(engine: Engine, step: Step, images: Images
 	}).map(([name, content]) => ({ name: `etc/kubernetes/${name}`, mode: 0o600, content }));
 	const machine = { ...kubernetes, ports: { 6443: kubernetes.port }, files };
 	await startMachine(engine, step, machine, images.kubernetes, keys);
+	// The API remembers a node as ready for a while; whether it is, its own kubelet and containerd know.
+	const alive = "curl --silent --fail http://127.0.0.1:10248/healthz && ctr version";
 	await until("the cluster's node is ready", 120, async () => {
+		if ((await engine.ask(step, ["exec", kubernetes.container, "sh", "-c", alive])) === undefined) return false;
 		const ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
 		return (await engine.ask(step, kubectl("get", "nodes", "--output", ready))) === "True";
 	});
