@@ -64,6 +64,7 @@ export async function probe(registry: Registry, { name, canary, now }: ProbeOpti
 /** All repositories, once it is sure whose they are: nginx, or DNS, may lead to another registry. */
 async function catalog(registry: Registry, name: string, canary: string): Promise<string[]> {
 	const found = await registry.identity();
+	if (found.status >= 500) throw new RegistryError(`it answers ${found.status}`);
 	if (found.status !== 401)
 		throw new RegistryError(`it should want credentials, and answered ${found.status} without: not the registry meant`);
 	if (found.name !== name) throw new RegistryError(`it calls itself ${found.name ?? "nothing"} instead of ${name}`);
