@@ -17,12 +17,14 @@ export interface Run {
 }
 
 /**
- * Replaces what the run before said, so that what is no longer so vanishes. The last success is a group of its own,
- * and outlives runs that can't tell. Throws where the Pushgateway does not take it.
+ * A run that could tell everything replaces all that the run before said, so that what is no longer so vanishes. One
+ * that could not replaces only what it knows: what was broken before is not whole because nobody could look. The last
+ * success is a group of its own. Throws where the Pushgateway does not take it.
  */
 export async function push(url: string, instance: string, run: Run): Promise<void> {
-	await pushGroup(url, { instance }, ofRun(run));
-	if (succeeded(run.report)) await pushGroup(url, { instance, result: "success" }, ofSuccess(run));
+	const complete = succeeded(run.report);
+	await pushGroup(complete ? "PUT" : "POST", url, { instance }, ofRun(run));
+	if (complete) await pushGroup("PUT", url, { instance, result: "success" }, ofSuccess(run));
 }
 
 /** True where all could be told, be it good or bad. */
@@ -30,10 +32,15 @@ export function succeeded({ inaccessible, untold }: Report): boolean {
 	return inaccessible === undefined && untold.length === 0;
 }
 
-async function pushGroup(url: string, groupings: Record<string, string>, metrics: Metrics): Promise<void> {
+async function pushGroup(
+	method: "PUT" | "POST",
+	url: string,
+	groupings: Record<string, string>,
+	metrics: Metrics,
+): Promise<void> {
 	const path = Object.entries({ job: JOB, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
 	const { statusCode, body } = await request(`${url}/metrics/${path.join("/")}`, {
-		method: "PUT",
+		method,
 		body: await metrics.metrics(),
 		headers: { "content-type": metrics.contentType },
 		signal: AbortSignal.timeout(30_000),
@@ -53,10 +60,10 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	gauge("duration_seconds", "How long the last run took", (end - start) / 1000);
 	gauge("requests", "What the last run asked of the registry", requests);
 	gauge("bytes", "What the last run read from the registry", bytes);
-	// Where nothing was looked at, nothing is said of it: a 0 would call it whole.
-	if (report.inaccessible !== undefined) return metrics;
-	gauge("failures", "Pieces that are missing or not what they should be", report.defects.length);
 	gauge("untold", "Questions that the registry did not answer", report.untold.length);
+	// Nothing broken was found, but not everything was looked at: what was counted before stays.
+	if (!succeeded(report) && report.defects.length === 0) return metrics;
+	gauge("failures", "Pieces that are missing or not what they should be", report.defects.length);
 	gauge("repos_checked", "Repositories looked at", report.repositories);
 	gauge("tags_checked", "Tags looked at", report.tags);
 	gauge("indexes_checked", "Indexes looked at", report.indexes);

@@ -50,7 +50,7 @@ export async function probe(registry: Registry, { name, canary, now }: ProbeOpti
 				report.tags += tags.length;
 				report.indexes += first.indexes;
 				report.untold.push(...first.untold);
-				if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first)));
+				if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first, report)));
 			} catch (error) {
 				if (!(error instanceof RegistryError)) throw error;
 				report.untold.push(error.message);
@@ -76,13 +76,24 @@ async function catalog(registry: Registry, name: string, canary: string): Promis
 	return repositories;
 }
 
-/** A tag that was pushed or taken away meanwhile looks broken once; what is broken stays so. */
-async function lookAgain(registry: Registry, repository: string, first: Walk): Promise<Defect[]> {
-	const there = new Set(await registry.tags(repository));
-	const concerned = new Set(first.defects.flatMap(({ references }) => references).filter((tag) => there.has(tag)));
-	const suspects = new Set(first.defects.map(({ subject }) => subject));
-	const second = await walk(registry, repository, [...concerned], { deep: (digest) => suspects.has(digest) });
-	return second.defects.filter(({ subject }) => suspects.has(subject));
+/**
+ * A tag that was pushed or taken away meanwhile looks broken once; what is broken stays so. Where the second look
+ * can't tell, the first one stands.
+ */
+async function lookAgain(registry: Registry, repository: string, first: Walk, report: Report): Promise<Defect[]> {
+	try {
+		const there = new Set(await registry.tags(repository));
+		const concerned = new Set(first.defects.flatMap(({ references }) => references).filter((tag) => there.has(tag)));
+		const suspects = new Set(first.defects.map(({ subject }) => subject));
+		const second = await walk(registry, repository, [...concerned], { deep: (digest) => suspects.has(digest) });
+		report.untold.push(...second.untold);
+		if (second.untold.length > 0) return first.defects;
+		return second.defects.filter(({ subject }) => suspects.has(subject));
+	} catch (error) {
+		if (!(error instanceof RegistryError)) throw error;
+		report.untold.push(error.message);
+		return first.defects;
+	}
 }
 
 /** Which of the week's runs reads the blob whole. */

@@ -28,8 +28,13 @@ async function serve(tags: () => string[]) {
 		if (request.headers.authorization === undefined) {
 			const headers = { "www-authenticate": 'Basic realm="r"', "x-registry-name": "private" };
 			response.writeHead(401, headers).end();
+		} else if (url.startsWith("/v2/app/tags")) {
+			try {
+				send(JSON.stringify({ tags: tags() }));
+			} catch {
+				response.writeHead(503).end();
+			}
 		} else if (url.startsWith("/v2/_catalog")) send('{"repositories":["app","canary"]}');
-		else if (url.startsWith("/v2/app/tags")) send(JSON.stringify({ tags: tags() }));
 		else if (url.startsWith("/v2/canary/tags")) send('{"tags":["latest"]}');
 		else if (/manifests\/(1|latest|sha256:.*)$/.test(url))
 			send(manifest, { "content-type": `${OCI}.manifest.v1+json` });
@@ -61,6 +66,17 @@ describe("a registry that is moving", () => {
 		let listed = 0;
 		const { registry } = await serve(() => (++listed === 1 ? ["1", "going"] : ["1"]));
 		expect(await look(registry)).toEqual({ defects: [], untold: [], repositories: 2, tags: 3, indexes: 0 });
+	});
+
+	it("what can't be looked at a second time stays broken", async () => {
+		let listed = 0;
+		const { registry } = await serve(() => {
+			if (++listed > 1) throw new Error("busy");
+			return ["1", "gone"];
+		});
+		const { defects, untold } = await look(registry);
+		expect(defects.map(({ subject }) => subject)).toEqual(["gone"]);
+		expect(untold).toEqual([expect.stringMatching(/app\/tags\/list.*: answered 503/)]);
 	});
 
 	it("a tag that is still listed and leads nowhere is broken", async () => {
