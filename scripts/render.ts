@@ -6,7 +6,7 @@ import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse } from "yaml";
-import { ConfigError, fromText, operatorKeys, parseConfig } from "../config.ts";
+import { ConfigError, fromText, operatorKeys, optionalSecretKeys, parseConfig } from "../config.ts";
 import { dnsFiles } from "../render/dns.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 
@@ -41,7 +41,9 @@ async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
 	const hosts = {
 		registry: registryVmFiles(config),
-		...Object.fromEntries(config.dns.hosts.map((host) => [host.name, dnsFiles(host)])),
+		...Object.fromEntries(
+			config.dns.hosts.filter(({ deferred }) => !deferred).map((host) => [host.name, dnsFiles(host)]),
+		),
 	};
 	let count = 0;
 	for (const [host, files] of Object.entries(hosts)) {
@@ -68,11 +70,9 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 			.filter(([key]) => key.startsWith(PROJECT))
 			.map(([key, value]) => [key.slice(PROJECT.length), value]),
 	);
-	for (const key of operatorKeys) {
-		const value = values[key];
-		if (value === undefined || (typeof value === "object" && value !== null && "secure" in value))
-			values[key] = marks[key];
-	}
+	const isEncrypted = (value: unknown) => typeof value === "object" && value !== null && "secure" in value;
+	for (const key of operatorKeys) if (values[key] === undefined || isEncrypted(values[key])) values[key] = marks[key];
+	for (const key of optionalSecretKeys) if (isEncrypted(values[key])) delete values[key];
 	for (const host of (values["dns"] as { hosts?: { hostKey?: string }[] } | undefined)?.hosts ?? [])
 		host.hostKey ??= marks.registryHostKey;
 	// `pulumi config set` writes numbers as text.

@@ -1,7 +1,8 @@
 /** The commands of the lab, as a person uses them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { glob, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { glob, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { paths } from "../../lab/paths.ts";
@@ -71,11 +72,14 @@ describe("make lab", () => {
 	});
 
 	it("takes the plugins of LAB_PLUGINS, and goes back to its own without it", async () => {
-		const { output } = await run("make", ["-s", "lab"], {
-			cwd: checkout,
-			env: { LAB_PLUGINS: join(checkout, "lab/plugins/command") },
-		});
-		expect(output).toContain("command 1.2.1 (LAB_PLUGINS)");
+		const folder = await mkdtemp(join(tmpdir(), "plugins-test-"));
+		for (const name of ["command", "kubernetes"]) {
+			const binary = `pulumi-resource-${name}`;
+			await symlink(join(checkout, "lab/plugins", name, binary), join(folder, binary));
+		}
+		const { output } = await run("make", ["-s", "lab"], { cwd: checkout, env: { LAB_PLUGINS: folder } });
+		expect(output).toContain("command 1.2.1 (LAB_PLUGINS), kubernetes 4.34.2 (LAB_PLUGINS)");
+		await rm(folder, { recursive: true });
 		// These very tests may have been told to use others.
 		const usual = process.env["LAB_PLUGINS"] ? /\(LAB_PLUGINS\)/ : /\((installed|stand-in)\)/;
 		expect((await make("lab")).output).toMatch(usual);
@@ -133,7 +137,7 @@ describe("make lab-env", () => {
 		const names = stdout.split("\n").map((line) => /^export (\w+)='/.exec(line)?.[1]);
 		expect(names).toEqual([
 			...["LAB_REGISTRY", "LAB_REGISTRY_CA", "LAB_REGISTRY_USER", "LAB_REGISTRY_PASSWORD", "LAB_SSH_CONFIG"],
-			...["LAB_DOCKER_HOST", "PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"],
+			...["KUBECONFIG", "LAB_DOCKER_HOST", "PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"],
 			...["PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PATH"],
 		]);
 		const script =
@@ -158,7 +162,7 @@ describe("npm run render", () => {
 				["run", "--silent", "render", "--", stack, "/tmp/render-test"],
 				environment,
 			);
-			expect(output).toContain("19 files of registry are in /tmp/render-test");
+			expect(output).toContain("21 files of registry, pve are in /tmp/render-test");
 			expect(exitCode).toBe(0);
 		}
 	});
