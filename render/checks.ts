@@ -87,7 +87,7 @@ wrong=0
 ask() {
 	name=$1 wanted="$2 $1" url=$3
 	shift 3
-	seen=$(curl --silent --show-error --output /dev/null --max-time 5 --retry 5 --retry-connrefused --retry-delay 1 \
+	seen=$(curl --silent --show-error --output /dev/null --max-time 5 --retry 5 --retry-all-errors --retry-delay 1 \
 		--write-out '%{http_code} %header{${IDENTITY_HEADER}}' "$@" "$url" 2>&1) || true
 	case $seen in
 	"$wanted" | "502 " | "504 ") ;;

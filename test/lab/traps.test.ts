@@ -151,7 +151,7 @@ address=http://$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.
 header() { tr -d '\\r' | sed -n "s/^$1: //p"; }
 printf '%01000d' 7 >/tmp/layer
 hex=$(sha256sum </tmp/layer | cut -d ' ' -f 1)
-location=$(curl -sf --retry 10 --retry-connrefused -X POST -o /dev/null -D - $address/v2/trap/blobs/uploads/ | header Location)
+location=$(curl -sf --retry 10 --retry-delay 1 --retry-all-errors -X POST -o /dev/null -D - $address/v2/trap/blobs/uploads/ | header Location)
 curl -sf -X PUT -H 'Content-Type: application/octet-stream' --data-binary @/tmp/layer "$location&digest=sha256:$hex"
 length() { curl -sI $address/v2/trap/blobs/sha256:$hex | header Content-Length; }
 length
