@@ -66,7 +66,7 @@ describe("is taken", () => {
 		);
 		const status = (password: string) =>
 			onVm(
-				`curl -s --retry 10 --retry-connrefused -o /dev/null -w '%{http_code}' --user pusher:${password} http://$(docker inspect --format '{{.NetworkSettings.IPAddress}}' ${container}):5000/v2/`,
+				`curl -s --retry 10 --retry-delay 1 --retry-all-errors -o /dev/null -w '%{http_code}' --user pusher:${password} http://$(docker inspect --format '{{.NetworkSettings.IPAddress}}' ${container}):5000/v2/`,
 			);
 		try {
 			expect(await status("registry-password-material")).toBe("200");
