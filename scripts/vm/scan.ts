@@ -61,7 +61,9 @@ type Report = (problem: Problem, subject: string, detail: string, more?: Partial
 
 function scanLayers(store: Store, repository: Repository, { remove }: ScanOptions, report: Report): void {
 	for (const digest of repository.layers()) {
-		const broken = wrongWith(repository.layer(digest), digest);
+		const link = repository.layer(digest);
+		if (isBeingWritten(repository.layerLink(digest), link)) continue;
+		const broken = wrongWith(link, digest);
 		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
 		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
 		if (remove) rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
@@ -81,6 +83,7 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 	for (const digest of repository.revisions()) {
 		const link = repository.revision(digest);
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
+		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
 		if (broken !== undefined) report("broken-revision-link", digest, broken);
 		else scanManifest(store, repository, digest, options, report);
@@ -88,7 +91,8 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);
 		if ("problem" in link) {
-			if (!isBeingPushed(repository, tag, link)) report("broken-tag-link", tag, link.problem);
+			if (!isBeingWritten(repository.tagLink(tag), link, repository.tagFolder(tag)))
+				report("broken-tag-link", tag, link.problem);
 		} else if (!hasRevision(repository, link.digest)) {
 			report("orphan-tag", tag, `names ${link.digest}, which this repository does not have`);
 		}
@@ -171,9 +175,9 @@ function isMissing(link: Link): boolean {
 	return "problem" in link && link.problem === "has no link file";
 }
 
-/** A tag's folder exists for a moment before its link does. */
-function isBeingPushed(repository: Repository, tag: string, link: Link): boolean {
-	if (!isMissing(link)) return false;
-	const made = statSync(repository.tagFolder(tag), { throwIfNoEntry: false })?.mtimeMs;
-	return made === undefined || Date.now() - made < 60_000;
+/** A link's folder exists for a moment before the link does, and the link for a moment before its content. */
+function isBeingWritten(path: string, link: Link, folder = dirname(path)): boolean {
+	if (!("problem" in link)) return false;
+	const times = [path, folder].map((one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+	return Date.now() - Math.max(...times) < 60_000;
 }

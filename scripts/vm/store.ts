@@ -83,15 +83,15 @@ export class Repository {
 	}
 
 	tag(tag: string): Link {
-		return readLink(this.#tagLink(tag));
+		return readLink(this.tagLink(tag));
 	}
 
 	/** When the tag was last pushed, in milliseconds since 1970; 0 where it has no link. */
 	tagTime(tag: string): number {
-		return statSync(this.#tagLink(tag), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+		return statSync(this.tagLink(tag), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 	}
 
-	#tagLink(tag: string): string {
+	tagLink(tag: string): string {
 		return join(this.tagFolder(tag), "current/link");
 	}
 

@@ -1,6 +1,6 @@
 /** A registry's storage, made by hand. */
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { onTestFinished } from "vitest";
@@ -85,7 +85,8 @@ export function storeAt(data: string): ExampleStore {
 		},
 		age() {
 			const lastYear = Date.now() / 1000 - 365 * 24 * 3600;
-			for (const path of written) utimesSync(path, lastYear, lastYear);
+			for (const path of written)
+				for (const one of [path, dirname(path)]) if (existsSync(one)) utimesSync(one, lastYear, lastYear);
 		},
 	};
 	return example;

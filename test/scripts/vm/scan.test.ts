@@ -4,8 +4,11 @@ import { describe, expect, it } from "vitest";
 import { scan } from "../../../scripts/vm/scan.ts";
 import { type ExampleStore, exampleStore } from "./exampleStore.ts";
 
-const look = ({ store }: ExampleStore, more: object = {}) =>
-	scan(store, { registry: "private", cache: false, remove: false, ...more });
+/** What is broken has been so for a while: a link that is just being written is not. */
+const look = (example: ExampleStore, more: object = {}) => {
+	example.age();
+	return scan(example.store, { registry: "private", cache: false, remove: false, ...more });
+};
 const problems = (example: ExampleStore, more?: object) =>
 	look(example, more).map(({ repository, problem, subject }) => `${repository} ${problem} ${subject}`);
 
@@ -141,6 +144,22 @@ describe("what is broken is found, and nothing else", () => {
 		rmSync(example.store.blobPath(children[1]));
 		expect(look(example).map(({ relinkable }) => relinkable?.digest)).toEqual([children[0], undefined]);
 	});
+
+	it.each(["no link yet", "an empty link"])(
+		"a layer that is just being pushed, with %s, is not broken, and stays",
+		(how) => {
+			const { example } = healthy();
+			const { digest } = example.layer("tool", "pushed");
+			example.age();
+			const link = example.store.repository("tool").layerLink(digest);
+			if (how === "no link yet") rmSync(link);
+			else truncateSync(link);
+			const options = { registry: "private", cache: false, remove: true };
+			expect(scan(example.store, options)).toEqual([]);
+			expect(existsSync(dirname(link))).toBe(true);
+			expect(problems(example)).toEqual([`tool broken-layer-link ${digest}`]);
+		},
+	);
 
 	it("a tag that is just being pushed is not broken", () => {
 		const { example } = healthy();
