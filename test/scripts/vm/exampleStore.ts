@@ -86,7 +86,8 @@ export function storeAt(data: string): ExampleStore {
 		age() {
 			const lastYear = Date.now() / 1000 - 365 * 24 * 3600;
 			for (const path of written)
-				for (const one of [path, dirname(path)]) if (existsSync(one)) utimesSync(one, lastYear, lastYear);
+				for (const one of [path, dirname(path), dirname(dirname(path))])
+					if (existsSync(one)) utimesSync(one, lastYear, lastYear);
 		},
 	};
 	return example;
