@@ -61,7 +61,7 @@ const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, "is n
 
 /** A host whose /etc/resolv.conf is managed. */
 const dnsHost = z.strictObject({
-	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
+	name: cache.shape.name,
 	address,
 	port: port.default(22),
 	user: z.string().default("root"),

@@ -5,6 +5,7 @@ import { type Config, type DnsHost, dnsConnection } from "../config.ts";
 import { FileSet } from "../provider/resources.ts";
 import { commitDns, DNS_FILE_SET, dnsChecks, dnsFiles, dnsPreconditions } from "../render/dns.ts";
 import { declaredFiles } from "./declaredFiles.ts";
+import { onlyTriggers } from "./onlyTriggers.ts";
 
 export interface DnsResolverArgs {
 	host: DnsHost;
@@ -47,8 +48,7 @@ export class DnsResolver extends pulumi.ComponentResource {
 			`${name}-commit`,
 			{
 				connection,
-				addPreviousOutputInEnv: false,
-				update: ":",
+				...onlyTriggers,
 				create: revision.apply((changed) => commitDns(config, changed)),
 				triggers: [revision],
 			},

@@ -4,7 +4,8 @@ import { stringify } from "yaml";
 import type { Config } from "../config.ts";
 import { alertGroups } from "../render/alerts.ts";
 import { integrityDashboard } from "../render/dashboard.ts";
-import { PROBE, probeCredentials, probeFiles, probeSpec } from "../render/probe.ts";
+import { probeCredentials, probeFiles, probeSpec } from "../render/probe.ts";
+import { PROBE } from "../scripts/probe/probe.ts";
 
 export interface IntegrityMonitoringArgs {
 	config: Config;

@@ -10,6 +10,7 @@ import { preconditions } from "../render/preconditions.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 import { pushCanary, scan } from "../render/upkeep.ts";
 import { declaredFiles } from "./declaredFiles.ts";
+import { onlyTriggers } from "./onlyTriggers.ts";
 
 export interface RegistryVmArgs {
 	connection: Connection;
@@ -42,7 +43,6 @@ export class RegistryVm extends pulumi.ComponentResource {
 			pulumi.Output<string>,
 			pulumi.Output<string>,
 		];
-		// Only triggers bounce: without an `update` of its own, a new SSH key would run `create` again.
 		const command = (
 			suffix: string,
 			args: Omit<remote.CommandArgs, "connection">,
@@ -51,7 +51,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 		) =>
 			new remote.Command(
 				`${name}-${suffix}`,
-				{ connection, addPreviousOutputInEnv: false, update: ":", ...args },
+				{ connection, ...onlyTriggers, ...args },
 				{ parent: this, dependsOn, protect },
 			);
 

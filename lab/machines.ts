@@ -44,28 +44,32 @@ export async function startDns(engine: Engine, step: Step, images: Images): Prom
 		[`${monitoring.pushgateway.name}.svc.cluster.local`]: monitoring.pushgateway.address,
 	};
 	const records = Object.entries(addresses).map(([name, address]) => `--address=/${name}/${address}`);
-	await ensureContainer(
-		engine,
-		step,
-		dns.container,
-		[
-			["--network", network.name, "--ip", dns.address, images.base],
-			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
-			[`--local=/${dns.zone}/`, "--local=/cluster.local/", "--local=/viktorbarzin.lan/", ...records],
-		].flat(),
-	);
+	const local = [dns.zone, "cluster.local", "viktorbarzin.lan"].map((zone) => `--local=/${zone}/`);
+	await startDnsServer(engine, step, images, dns, [...local, ...records]);
 }
 
 /** Knows the external name, and says of all others that there is no such name. */
 export async function startPublicDns(engine: Engine, step: Step, images: Images): Promise<void> {
+	const answers = ["--local=/#/", `--address=/${names.external.name}/${names.external.address}`];
+	await startDnsServer(engine, step, images, publicDns, answers);
+}
+
+/** A server that asks nobody else. */
+async function startDnsServer(
+	engine: Engine,
+	step: Step,
+	images: Images,
+	{ container, address }: { container: string; address: string },
+	answers: string[],
+): Promise<void> {
 	await ensureContainer(
 		engine,
 		step,
-		publicDns.container,
+		container,
 		[
-			["--network", network.name, "--ip", publicDns.address, images.base],
+			["--network", network.name, "--ip", address, images.base],
 			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
-			["--local=/#/", `--address=/${names.external.name}/${names.external.address}`],
+			answers,
 		].flat(),
 	);
 }

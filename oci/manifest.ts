@@ -1,5 +1,7 @@
 /** What a manifest refers to, whatever its format: OCI, Docker schema 2, or Docker schema 1. */
 
+import { createHash } from "node:crypto";
+
 /** One thing a manifest names. */
 export interface Descriptor {
 	/** `sha256:<64 hex>`. */
@@ -19,6 +21,11 @@ export type Manifest =
 
 /** The content is not a manifest of a known format; the message says why. */
 export class ManifestError extends Error {}
+
+/** As registries name content. */
+export function digestOf(content: Buffer): string {
+	return `sha256:${createHash("sha256").update(content).digest("hex")}`;
+}
 
 export const DIGEST = /^sha256:[0-9a-f]{64}$/;
 

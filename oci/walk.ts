@@ -1,6 +1,5 @@
 /** Walks images from their manifests to their last layers, and tells all that is missing or not what it should be. */
-import { createHash } from "node:crypto";
-import { type Descriptor, MANIFEST_TYPES, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
+import { type Descriptor, digestOf, MANIFEST_TYPES, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
 import { type Registry, RegistryError } from "./registry.ts";
 
 export interface Defect {
@@ -229,8 +228,4 @@ function contradictions({ digest, size, mediaType }: Descriptor, visit: Visit): 
 
 function unique(found: Found[]): Found[] {
 	return [...new Map(found.map((one) => [`${one.subject} ${one.detail}`, one])).values()];
-}
-
-function digestOf(content: Buffer): string {
-	return `sha256:${createHash("sha256").update(content).digest("hex")}`;
 }

@@ -1,6 +1,6 @@
 /** The alerts on the probe's metrics. */
 import type { Config } from "../config.ts";
-import { PROBE } from "./probe.ts";
+import { METRIC, PROBE } from "../scripts/probe/probe.ts";
 
 interface Rule {
 	alert: string;
@@ -15,7 +15,6 @@ export interface RuleGroup {
 	rules: Rule[];
 }
 
-const METRIC = "registry_manifest_integrity";
 const HOUR = 3600;
 
 /** As both a PrometheusRule and a rules file have them. */

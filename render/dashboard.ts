@@ -4,8 +4,7 @@ import prometheus from "@grafana/grafana-foundation-sdk/prometheus";
 import stat from "@grafana/grafana-foundation-sdk/stat";
 import table from "@grafana/grafana-foundation-sdk/table";
 import timeseries from "@grafana/grafana-foundation-sdk/timeseries";
-
-const METRIC = "registry_manifest_integrity";
+import { METRIC } from "../scripts/probe/probe.ts";
 
 /** As Grafana imports it, JSON. */
 export function integrityDashboard(): string {

@@ -1,9 +1,7 @@
 /** The CronJob that looks at every image in the private registry, and what it reads. */
 import type { Config } from "../config.ts";
-import { INTERVAL } from "../scripts/probe/probe.ts";
+import { INTERVAL, PROBE } from "../scripts/probe/probe.ts";
 import { bundle } from "./bundle.ts";
-
-export const PROBE = "registry-integrity-probe";
 
 /** The program, and the CA that it trusts where that is not a public one. */
 export function probeFiles({ registryCa }: Config): Record<string, string> {

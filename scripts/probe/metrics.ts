@@ -1,10 +1,7 @@
 /** What the probe found, as metrics in a Pushgateway. */
 import { Gauge, Registry as Metrics } from "prom-client";
 import { request } from "undici";
-import type { Report } from "./probe.ts";
-
-const JOB = "registry-integrity-probe";
-const PREFIX = "registry_manifest_integrity_";
+import { METRIC, PROBE, type Report } from "./probe.ts";
 
 export interface Run {
 	report: Report;
@@ -38,7 +35,7 @@ async function pushGroup(
 	groupings: Record<string, string>,
 	metrics: Metrics,
 ): Promise<void> {
-	const path = Object.entries({ job: JOB, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
+	const path = Object.entries({ job: PROBE, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
 	const { statusCode, body } = await request(`${url}/metrics/${path.join("/")}`, {
 		method,
 		body: await metrics.metrics(),
@@ -54,7 +51,7 @@ async function pushGroup(
 function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	const metrics = new Metrics();
 	const gauge = (name: string, help: string, value: number) =>
-		new Gauge({ name: PREFIX + name, help, registers: [metrics] }).set(value);
+		new Gauge({ name: `${METRIC}_${name}`, help, registers: [metrics] }).set(value);
 	gauge("catalog_accessible", "1 where the registry that was meant gave its catalog", report.inaccessible ? 0 : 1);
 	gauge("last_run_timestamp", "When the last run ended, in seconds since 1970", end / 1000);
 	gauge("duration_seconds", "How long the last run took", (end - start) / 1000);
@@ -68,7 +65,7 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	gauge("tags_checked", "Tags looked at", report.tags);
 	gauge("indexes_checked", "Indexes looked at", report.indexes);
 	const byRepository = new Gauge({
-		name: `${PREFIX}repository_failures`,
+		name: `${METRIC}_repository_failures`,
 		help: "Pieces of that repository that are missing or not what they should be",
 		labelNames: ["repository"],
 		registers: [metrics],
@@ -79,7 +76,7 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 
 function ofSuccess({ end }: Run): Metrics {
 	const metrics = new Metrics();
-	const name = `${PREFIX}last_success_timestamp`;
+	const name = `${METRIC}_last_success_timestamp`;
 	const help = "When the last run that could tell everything ended, in seconds since 1970";
 	new Gauge({ name, help, registers: [metrics] }).set(end / 1000);
 	return metrics;

@@ -2,6 +2,10 @@
 import { type Registry, RegistryError } from "../../oci/registry.ts";
 import { type Defect, type Walk, walk } from "../../oci/walk.ts";
 
+/** Of the CronJob, and the `job` of its metrics. */
+export const PROBE = "registry-integrity-probe";
+/** What its metrics' names begin with. */
+export const METRIC = "registry_manifest_integrity";
 /** How often the probe runs, in seconds. */
 export const INTERVAL = 15 * 60;
 /** In how many runs every blob was read whole once: those of a week. */

@@ -3,7 +3,7 @@
  * port and goes away again. What it writes, the first one serves at once (it keeps nothing in memory).
  */
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { digestOf } from "../../oci/manifest.ts";
 
 /** The registry does not take what it is given; the message has its answer. */
 export class ApiError extends Error {}
@@ -50,7 +50,7 @@ export class Api {
 	}
 
 	async putBlob(repository: string, content: Buffer): Promise<{ digest: string; size: number }> {
-		const digest = `sha256:${createHash("sha256").update(content).digest("hex")}`;
+		const digest = digestOf(content);
 		const begun = await this.#send("POST", `/v2/${repository}/blobs/uploads/`);
 		const upload = new URL(begun.headers.get("location") as string, this.#url);
 		upload.searchParams.set("digest", digest);

@@ -1,7 +1,7 @@
 /** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
 import { rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Descriptor, ManifestError, parseManifest } from "../../oci/manifest.ts";
+import { type Descriptor, digestOf, ManifestError, parseManifest } from "../../oci/manifest.ts";
 import type { Link, Repository, Store } from "./store.ts";
 
 export const PROBLEMS = [
@@ -110,15 +110,16 @@ function scanManifest(
 		report("missing-manifest", digest, "its content is gone");
 		return;
 	}
+	const content = store.readBlob(digest);
 	let manifest: ReturnType<typeof parseManifest>;
 	try {
-		manifest = parseManifest(store.readBlob(digest));
+		manifest = parseManifest(content);
 	} catch (error) {
 		if (!(error instanceof ManifestError)) throw error;
 		report("unreadable-manifest", digest, error.message);
 		return;
 	}
-	const found = store.digestOf(digest);
+	const found = digestOf(content);
 	if (found !== digest) {
 		report("wrong-content", digest, `its content has the digest ${found}`);
 		return;
