@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Connection } from "./provider/ssh.ts";
 
+const user = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name");
 const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");
 const port = z.int().min(1).max(65535);
 const image = z
@@ -59,24 +60,36 @@ const hostKey = z
 	);
 const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, "is not a DNS name");
 
-/** A host whose /etc/resolv.conf is managed. */
+/** A host whose resolver is managed: its /etc/resolv.conf, or systemd-resolved. */
 const dnsHost = z.strictObject({
 	name: cache.shape.name,
 	address,
 	port: port.default(22),
-	user: z.string().default("root"),
-	/** Needed unless the host is deferred. */
+	user: user.default("root"),
+	/** Needed unless the host is deferred, or the registry VM. */
 	hostKey: hostKey.optional(),
+	/** Set where systemd-resolved resolves names, and netplan says which servers an interface has. */
+	netplan: z
+		.strictObject({
+			/** The interface. */
+			interface: z.string().regex(/^[a-z][a-z0-9.-]*$/, "is not the name of an interface"),
+			/** Where it is configured. */
+			file: z
+				.string()
+				.regex(/^\/etc\/netplan\/[\w.-]+\.yaml$/, "is not a YAML file in /etc/netplan")
+				.default("/etc/netplan/50-cloud-init.yaml"),
+		})
+		.optional(),
 	/** Asked first; it knows the internal names. */
 	primary: z.ipv4("is not an IPv4 address"),
 	/** Asked where the primary does not answer. */
 	fallback: z.ipv4("is not an IPv4 address"),
 	/** The domain that is appended to short names. */
 	search: name,
-	/** How long a server has for its answer, in seconds. */
-	timeout: z.int().min(1).default(2),
-	/** How often all servers are asked. */
-	attempts: z.int().min(1).default(2),
+	/** How long a server has for its answer, in seconds: 2 unless said otherwise; systemd-resolved has no such setting. */
+	timeout: z.int().min(1).optional(),
+	/** How often all servers are asked: twice unless said otherwise; systemd-resolved has no such setting. */
+	attempts: z.int().min(1).optional(),
 	/** Since when the host is only declared, and told of, because it can't be reached. */
 	deferred: z
 		.string()
@@ -87,8 +100,8 @@ const dnsHost = z.strictObject({
 });
 
 const dns = z.strictObject({
-	/** A change is kept only where both resolve on the host. */
-	names: z.strictObject({ internal: name, external: name }),
+	/** A change is kept only where all of them resolve on the host: some that only the primary knows, and one of the world's. */
+	names: z.strictObject({ internal: z.array(name).min(1), external: name }),
 	hosts: z.array(dnsHost),
 });
 
@@ -101,10 +114,7 @@ const schema = z
 		registryHost: z.strictObject({
 			address,
 			port: port.default(22),
-			user: z
-				.string()
-				.regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name")
-				.default("root"),
+			user: user.default("root"),
 		}),
 		/** True where `pulumi destroy` has to be refused until this is taken back. */
 		protect: z.boolean().default(false),
@@ -153,8 +163,13 @@ const schema = z
 			[["uiPort"], config.uiPort],
 			[["registryHost", "port"], config.registryHost.port],
 		]);
-		config.dns.hosts.forEach(({ deferred, hostKey }, i) => {
-			if (deferred !== undefined || hostKey !== undefined) return;
+		config.dns.hosts.forEach((host, i) => {
+			for (const key of ["timeout", "attempts"] as const) {
+				if (host.netplan === undefined || host[key] === undefined) continue;
+				const message = "systemd-resolved has no such setting; take it out";
+				context.addIssue({ code: "custom", path: ["dns", "hosts", i, key], message });
+			}
+			if (host.deferred !== undefined || host.hostKey !== undefined || isRegistryHost(config, host)) return;
 			const message = `missing; set it with "pulumi config set --path 'dns.hosts[${i}].hostKey' '<type> <base64>'"`;
 			context.addIssue({ code: "custom", path: ["dns", "hosts", i, "hostKey"], message });
 		});
@@ -176,9 +191,15 @@ export function registryConnection({ registryHost, sshPrivateKey, registryHostKe
 	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: registryHostKey };
 }
 
-/** How a host whose DNS is managed is reached. */
-export function dnsConnection({ sshPrivateKey }: Config, { address, port, user, hostKey }: DnsHost): Connection {
-	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: hostKey as string }; // Deferred hosts have none.
+/** Whether it is the registry VM, whose containers have its servers, too. */
+export function isRegistryHost({ registryHost }: Pick<Config, "registryHost">, { address, port }: DnsHost): boolean {
+	return address === registryHost.address && port === registryHost.port;
+}
+
+/** How a host whose DNS is managed is reached; a deferred one is not. */
+export function dnsConnection(config: Config, host: DnsHost): Connection {
+	const { address, port, user, hostKey = config.registryHostKey } = host;
+	return { host: address, port, user, privateKey: config.sshPrivateKey, hostKey };
 }
 
 /** What must be encrypted in the stack's file. */

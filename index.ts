@@ -2,7 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { DnsResolver } from "./components/dnsResolver.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm.ts";
-import { fromText, parseConfig, registryConnection } from "./config.ts";
+import { fromText, isRegistryHost, parseConfig, registryConnection } from "./config.ts";
 
 const project = `${pulumi.getProject()}:`;
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(project));
@@ -11,11 +11,13 @@ const config = parseConfig(
 	fromText(Object.fromEntries(values.map(([key, text]) => [key.slice(project.length), text]))),
 );
 
-const registry = new RegistryVm("registry", {
-	connection: registryConnection(config),
-	config,
-});
+const resolvers = config.dns.hosts.map((host) => new DnsResolver(`dns-${host.name}`, { host, config }));
+
+const registry = new RegistryVm(
+	"registry",
+	{ connection: registryConnection(config), config },
+	// Its containers get the name servers that it has when they start.
+	{ dependsOn: resolvers.filter(({ host }) => isRegistryHost(config, host)) },
+);
 
 new IntegrityMonitoring("registry-integrity", { config }, { dependsOn: [registry] });
-
-for (const host of config.dns.hosts) new DnsResolver(`dns-${host.name}`, { host, config });

@@ -3,7 +3,7 @@ import { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
 import { type Config, type DnsHost, dnsConnection } from "../config.ts";
 import { FileSet } from "../provider/resources.ts";
-import { commitDns, DNS_FILE_SET, dnsChecks, dnsFiles, dnsPreconditions } from "../render/dns.ts";
+import { armDns, commitDns, DNS_FILE_SET, resolver } from "../render/dns.ts";
 import { declaredFiles } from "./declaredFiles.ts";
 import { onlyTriggers } from "./onlyTriggers.ts";
 
@@ -17,8 +17,11 @@ export interface DnsResolverArgs {
  * not resolve is taken back by the host itself.
  */
 export class DnsResolver extends pulumi.ComponentResource {
+	readonly host: DnsHost;
+
 	constructor(name: string, { host, config }: DnsResolverArgs, options?: pulumi.ComponentResourceOptions) {
 		super("homelab:dns:DnsResolver", name, {}, options);
+		this.host = host;
 		if (host.deferred !== undefined) {
 			const since = `${host.name} (${host.address}): its DNS is deferred since ${host.deferred}`;
 			const told = reachable(host).then((answers) =>
@@ -31,17 +34,19 @@ export class DnsResolver extends pulumi.ComponentResource {
 			return;
 		}
 		const connection = dnsConnection(config, host);
+		const { preconditions, checks, conditions, files: all } = resolver(config, host);
 		const files = new FileSet(
 			name,
 			{
 				name: DNS_FILE_SET,
 				connection,
-				preconditions: dnsPreconditions,
-				checks: dnsChecks,
-				conditions: {},
-				files: declaredFiles(dnsFiles(host)),
+				preconditions,
+				checks: [...checks, armDns(config, host)],
+				conditions,
+				files: declaredFiles(all),
 			},
-			{ parent: this },
+			// A host without a resolver is worse off than one with the last that was declared.
+			{ parent: this, retainOnDelete: true },
 		);
 		const revision = files.revisions.apply(({ dns }) => dns as string);
 		new remote.Command(
@@ -49,7 +54,7 @@ export class DnsResolver extends pulumi.ComponentResource {
 			{
 				connection,
 				...onlyTriggers,
-				create: revision.apply((changed) => commitDns(config, changed)),
+				create: revision.apply((changed) => commitDns(config, host, changed)),
 				triggers: [revision],
 			},
 			{ parent: this, dependsOn: [files] },

@@ -14,9 +14,9 @@ const SUITE = "bookworm";
 /** The Node.js of the cluster's pods. */
 const NODE = "24.21.0";
 
-/** What the machines, nginx and the DNS servers need. */
+/** What the machines, nginx and the DNS servers need; cffi only because debootstrap can't tell that cloud-init does. */
 const PACKAGES =
-	"systemd systemd-sysv dbus libnss-resolve openssh-server docker.io systemd-resolved netplan.io cron logrotate iproute2 iptables nodejs dnsutils dnsmasq-base curl ca-certificates busybox-static nginx-light procps kmod containernetworking-plugins conntrack prometheus prometheus-alertmanager prometheus-pushgateway";
+	"systemd systemd-sysv udev dbus libnss-resolve openssh-server docker.io systemd-resolved netplan.io cron logrotate iproute2 iptables nodejs dnsutils dnsmasq-base unbound cloud-init python3-cffi-backend curl ca-certificates busybox-static nginx-light procps kmod containernetworking-plugins conntrack prometheus prometheus-alertmanager prometheus-pushgateway";
 
 /** Local names; the tag is the hash of what the image is made from. */
 export interface Images {

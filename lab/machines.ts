@@ -45,32 +45,39 @@ export async function startDns(engine: Engine, step: Step, images: Images): Prom
 	};
 	const records = Object.entries(addresses).map(([name, address]) => `--address=/${name}/${address}`);
 	const local = [dns.zone, "cluster.local", "viktorbarzin.lan"].map((zone) => `--local=/${zone}/`);
-	await startDnsServer(engine, step, images, dns, [...local, ...records]);
-}
-
-/** Knows the external name, and says of all others that there is no such name. */
-export async function startPublicDns(engine: Engine, step: Step, images: Images): Promise<void> {
-	const answers = ["--local=/#/", `--address=/${names.external.name}/${names.external.address}`];
-	await startDnsServer(engine, step, images, publicDns, answers);
-}
-
-/** A server that asks nobody else. */
-async function startDnsServer(
-	engine: Engine,
-	step: Step,
-	images: Images,
-	{ container, address }: { container: string; address: string },
-	answers: string[],
-): Promise<void> {
 	await ensureContainer(
 		engine,
 		step,
-		container,
+		dns.container,
 		[
-			["--network", network.name, "--ip", address, images.base],
+			["--network", network.name, "--ip", dns.address, images.base],
 			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
-			answers,
+			local,
+			records,
 		].flat(),
+	);
+}
+
+/** Knows the external name, and says of all others, with the root zone's word for it, that there is no such name. */
+export async function startPublicDns(engine: Engine, step: Step, images: Images): Promise<void> {
+	const config = `server:
+  interface: 0.0.0.0
+  access-control: 0.0.0.0/0 allow
+  do-daemonize: no
+  username: ""
+  chroot: ""
+  logfile: ""
+  module-config: iterator
+  local-zone: "." static
+  local-data: ". 86400 IN SOA a.root-servers.net nstld.verisign-grs.com 1 1800 900 604800 86400"
+  local-data: "${names.external.name}. 300 IN A ${names.external.address}"
+`;
+	await ensureContainer(
+		engine,
+		step,
+		publicDns.container,
+		["--network", network.name, "--ip", publicDns.address, images.base, "unbound", "-p", "-c", "/etc/unbound/lab.conf"],
+		[{ name: "etc/unbound/lab.conf", mode: 0o644, content: config }],
 	);
 }
 
@@ -210,14 +217,25 @@ async function mayBePrivileged(): Promise<boolean> {
 }
 
 /** As cloud-init leaves it on a VM. */
-const netplan = (address: string) => `network:
-  version: 2
-  renderer: networkd
-  ethernets:
-    eth0:
-      addresses: [${address}/24]
-      routes: [{ to: default, via: ${network.gateway} }]
-      nameservers: { addresses: [${dns.address}] }
+const netplan = (address: string) => `# This file is generated from information provided by the datasource.  Changes
+# to it will not persist across an instance reboot.  To disable cloud-init's
+# network configuration capabilities, write a file
+# /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg with the following:
+# network: {config: disabled}
+network:
+    version: 2
+    renderer: networkd
+    ethernets:
+        eth0:
+            addresses:
+            - ${address}/24
+            nameservers:
+                addresses:
+                - ${dns.address}
+                search: []
+            routes:
+            -   to: default
+                via: ${network.gateway}
 `;
 
 /**

@@ -74,8 +74,17 @@ export async function configureStack(
 			rules: "ConfigMap",
 		},
 		dns: {
-			names: { internal: names.internal.name, external: names.external.name },
+			names: { internal: [names.internal.name], external: names.external.name },
 			hosts: [
+				{
+					name: registryVm.hostname,
+					address: "127.0.0.1",
+					port: registryVm.sshPort,
+					netplan: { interface: "eth0" },
+					primary: dns.address,
+					fallback: publicDns.address,
+					search: "viktorbarzin.lan",
+				},
 				{
 					name: proxmox.hostname,
 					address: "127.0.0.1",

@@ -1,4 +1,5 @@
 /** `host:index:FileSet`: the managed files of one host, read, compared and replaced as one. */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import tar from "tar-stream";
@@ -6,6 +7,7 @@ import { z } from "zod";
 import { type Context, type Diff, type Properties, type ResourceType, UNKNOWN } from "./protocol.ts";
 import { type Connection, exec, parseHostKey } from "./ssh.ts";
 import { type TarEntry, tarball } from "./tarball.ts";
+import { readPart, writePart, YamlPartError } from "./yamlPart.ts";
 
 const path = z.string().regex(/^(\/[A-Za-z0-9@_][A-Za-z0-9@._-]*)+$/, "is not an absolute path of plain characters");
 const group = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a group name");
@@ -16,6 +18,7 @@ const file = z.strictObject({
 	owner: z.string().regex(/^[a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*$/, 'is not an owner like "root:root"'),
 	notify: z.array(group),
 	reaction: z.string().min(1),
+	within: z.array(z.string().min(1)).min(2).optional(),
 });
 
 const fileSet = z.strictObject({
@@ -86,7 +89,10 @@ export const FileSet: ResourceType = {
 		for (const key of ["name", "connection", "preconditions", "checks"] as const) {
 			if (!isDeepStrictEqual(old[key], wanted[key])) diff[key] = key === "name" ? "update-replace" : "update";
 		}
-		Object.assign(diff, diffEntries("files", old.files, wanted.files, ["content", "mode", "owner", "notify"]));
+		Object.assign(
+			diff,
+			diffEntries("files", old.files, wanted.files, ["content", "mode", "owner", "notify", "within"]),
+		);
 		Object.assign(diff, diffEntries("conditions", old.conditions, wanted.conditions, ["state", "run", "notify"]));
 		if (old.owed.length > 0) diff["owed"] = "delete";
 		if (old.interrupted) diff["interrupted"] = "delete";
@@ -121,7 +127,7 @@ export const FileSet: ResourceType = {
 			const live = found.get(filePath);
 			const declared = old.files[filePath];
 			if (live === undefined || declared === undefined) continue;
-			files[filePath] = { ...declared, content: live.content, mode: live.mode, owner: live.owner };
+			files[filePath] = { ...declared, content: declaredContent(declared, live), mode: live.mode, owner: live.owner };
 		}
 		const recorded = (kind: string): Record<string, string> =>
 			Object.fromEntries(
@@ -155,7 +161,7 @@ export const FileSet: ResourceType = {
 
 	async delete(_id, state) {
 		const old = state as unknown as State;
-		const paths = Object.keys(old.files).map((p) => `${p}\n`);
+		const paths = wholeFiles(old.files).map(([p]) => `${p}\n`);
 		await run(old.connection, ["delete", old.name], paths.join(""), `removing the files from ${old.connection.host}`);
 	},
 };
@@ -222,7 +228,7 @@ async function apply(
 		const pending = Object.fromEntries(groups.map((name) => [name, UNKNOWN]));
 		return { ...wanted, revisions: { ...old.revisions, ...pending }, owed: [], interrupted: false };
 	}
-	const removed = Object.entries(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
+	const removed = wholeFiles(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
 	const archive = await pack(wanted, removed, owed);
 	const result = await run(
 		wanted.connection,
@@ -257,15 +263,56 @@ function quote(text: string): string {
 	return `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
+/** Those that are ours as a whole: the others stay when they are no longer declared. */
+function wholeFiles(files: Inputs["files"]): [path: string, file: Inputs["files"][string]][] {
+	return Object.entries(files).filter(([, { within }]) => within === undefined);
+}
+
+/** What is live, as far as it is declared. */
+function declaredContent({ within, content }: Inputs["files"][string], live: LiveFile): string {
+	if (within === undefined) return live.content;
+	try {
+		return readPart(live.content, within, content);
+	} catch (error) {
+		if (!(error instanceof YamlPartError)) throw error;
+		return `(${error.message})\n`;
+	}
+}
+
+/**
+ * The files as they are to be written. Where a part is declared, the rest is what is live now, and `from` the SHA-256
+ * of that; else it is "-".
+ */
+async function wholeContents({ name, connection, files }: Inputs) {
+	const parts = Object.entries(files).filter(([, { within }]) => within !== undefined);
+	const unchanged = `host ${connection.host} was not changed`;
+	const question = [entry("paths", rows(parts.map(([filePath]) => [filePath]))), entry("conditions/list", "")];
+	const live = parts.length > 0 && (await run(connection, ["read", name], await tarball(question), unchanged)).stdout;
+	const found = live ? await unpack(live) : new Map<string, LiveFile>();
+	return Object.entries(files).map(([filePath, file]): [string, typeof file & { from: string }] => {
+		if (file.within === undefined) return [filePath, { ...file, from: "-" }];
+		const now = found.get(filePath);
+		if (now === undefined || !now.mode.startsWith("0"))
+			throw new Error(`${unchanged}: ${filePath} is not a file, and only a part of it is declared`);
+		try {
+			const content = writePart(now.content, file.within, file.content);
+			return [filePath, { ...file, content, from: createHash("sha256").update(now.content).digest("hex") }];
+		} catch (error) {
+			if (!(error instanceof YamlPartError)) throw error;
+			throw new Error(`${unchanged}: ${filePath}: ${error.message}`);
+		}
+	});
+}
+
 /** The tar that `fileset.sh apply` reads. */
 async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][], owed: string[]): Promise<Buffer> {
 	const groups = (notify: string[]) => notify.join(" ") || "-"; // The shell would lose an empty field.
-	const files = Object.entries(wanted.files);
+	const files = await wholeContents(wanted);
 	return tarball([
 		entry("fileset.sh", script),
 		entry(
 			"files/list",
-			rows(files.map(([at, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), at])),
+			rows(files.map(([at, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), f.from, at])),
 		),
 		...files.map(([, { content }], i) => entry(`files/${i}`, content)),
 		...scripts(

@@ -207,8 +207,11 @@ apply() {
 	: >changed
 	: >changed.paths
 	: >activated
-	while IFS="$tab" read -r number mode owner groups path; do
+	while IFS="$tab" read -r number mode owner groups from path; do
 		if [ -d "$path" ] && [ ! -L "$path" ]; then fail "$path is a directory, and a file is declared there; move it away"; fi
+		if [ "$from" != - ] && [ "$(content "$path")" != "$from  -" ]; then
+			fail "$path, of which a part is declared, was changed by somebody else just now; run again"
+		fi
 		if ! same "files/$number" "$mode" "$owner" "$path"; then
 			printf '%s\t%s\t%s\t%s\t%s\n' "$number" "$mode" "$owner" "$groups" "$path" >>changed
 			printf '%s\n' "$path" >>changed.paths

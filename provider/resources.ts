@@ -4,7 +4,7 @@ import type { Connection } from "./ssh.ts";
 
 /** One managed file. */
 export interface ManagedFile {
-	/** The whole content; mark it with `pulumi.secret` where it holds one. */
+	/** The content; mark it with `pulumi.secret` where it holds one. */
 	content: pulumi.Input<string>;
 	/** Octal, four digits, for example `0644`. */
 	mode: string;
@@ -14,6 +14,12 @@ export interface ManagedFile {
 	notify: string[];
 	/** For people, in previews: what happens because this file changed, for example "nginx is restarted". */
 	reaction: string;
+	/**
+	 * Set where only a part of a YAML file is declared: the keys that lead to one mapping in it. `content` is then a
+	 * YAML mapping of the keys that are ours there; everything else in the file stays as it is, and the file stays
+	 * when it is no longer declared. The mapping that it is in has to exist.
+	 */
+	within?: string[];
 }
 
 /** What has to be so on the host before anything is staged. */
@@ -57,7 +63,7 @@ export interface FileSetArgs {
 	checks: Check[];
 	/** By a name for people. Looked at on every refresh. */
 	conditions: Record<string, Condition>;
-	/** By absolute path. What leaves this record is removed from the host. */
+	/** By absolute path. What leaves this record is removed from the host, unless only a part of it was declared. */
 	files: Record<string, ManagedFile>;
 }
 

@@ -4,7 +4,7 @@ import { COMPOSE_PROJECT, containerImages } from "./compose.ts";
 import { UNIT } from "./unit.ts";
 
 /** A shell script, and what it prints where all is well. */
-interface Condition {
+export interface Condition {
 	run: string;
 	state: string;
 	notify: string[];

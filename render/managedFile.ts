@@ -11,6 +11,8 @@ export interface ManagedFile {
 	notify: string[];
 	/** For people: what happens because this file changed. */
 	reaction: string;
+	/** Where `content` is only a part of a YAML file: the keys that lead to the mapping it is in. */
+	within?: string[];
 }
 
 /** Files by absolute path. */
@@ -23,13 +25,14 @@ interface Options {
 	secret?: boolean;
 	/** 0644, and 0600 for a secret, unless said otherwise. */
 	mode?: string;
+	within?: string[];
 }
 
 /** A file of root's. */
 export function managedFile(
 	content: string,
 	reaction: string,
-	{ notify = [], secret = false, mode = secret ? "0600" : "0644" }: Options = {},
+	{ notify = [], secret = false, mode = secret ? "0600" : "0644", within }: Options = {},
 ): ManagedFile {
-	return { content, secret, mode, owner: "root:root", notify, reaction };
+	return { content, secret, mode, owner: "root:root", notify, reaction, ...(within && { within }) };
 }

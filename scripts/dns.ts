@@ -5,7 +5,8 @@
 import { Command } from "commander";
 import { ConfigError, dnsConnection } from "../config.ts";
 import { ConnectionError, disconnect, exec } from "../provider/ssh.ts";
-import { failoverDns, rollbackDns } from "../render/dns.ts";
+import { rollbackDns } from "../render/dns.ts";
+import { failoverDns } from "../render/dnsFailover.ts";
 import { stackConfig } from "./stack.ts";
 
 /** What was asked can't be done, or went wrong on the host; the message says what. */
@@ -22,7 +23,7 @@ program
 	.action((host: string, backup: string | undefined) => {
 		if (backup !== undefined && !/^dns-config-backup-\w+\.tar\.gz$/.test(backup))
 			throw new DnsError(`"${backup}" is not a backup's name`);
-		return onHost(host, () => rollbackDns(backup));
+		return onHost(host, (config, found) => rollbackDns(config, found, backup));
 	});
 program
 	.command("failover")

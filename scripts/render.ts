@@ -5,9 +5,10 @@
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
-import { parse } from "yaml";
-import { ConfigError, fromText, operatorKeys, optionalSecretKeys, parseConfig } from "../config.ts";
-import { dnsFiles } from "../render/dns.ts";
+import { parse, stringify } from "yaml";
+import { ConfigError, fromText, isRegistryHost, operatorKeys, optionalSecretKeys, parseConfig } from "../config.ts";
+import { resolver } from "../render/dns.ts";
+import type { ManagedFiles } from "../render/managedFile.ts";
 import { registryVmFiles } from "../render/registryVm.ts";
 
 const PROJECT = "homelab-registry:";
@@ -39,23 +40,27 @@ await new Command()
 
 async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
-	const hosts = {
-		registry: registryVmFiles(config),
-		...Object.fromEntries(
-			config.dns.hosts.filter(({ deferred }) => !deferred).map((host) => [host.name, dnsFiles(host)]),
-		),
-	};
+	const hosts: Record<string, ManagedFiles> = { registry: registryVmFiles(config) };
+	for (const host of config.dns.hosts.filter(({ deferred }) => deferred === undefined)) {
+		const name = isRegistryHost(config, host) ? "registry" : host.name;
+		hosts[name] = { ...hosts[name], ...resolver(config, host).files };
+	}
 	let count = 0;
 	for (const [host, files] of Object.entries(hosts)) {
-		for (const [path, { content, mode }] of Object.entries(files)) {
+		for (const [path, { content, mode, within }] of Object.entries(files)) {
 			const target = join(folder, host, path);
 			await mkdir(dirname(target), { recursive: true });
-			await writeFile(target, content, { mode: 0o600 });
+			await writeFile(target, within ? inPlace(within, content) : content, { mode: 0o600 });
 			await chmod(target, Number.parseInt(mode, 8));
 			count++;
 		}
 	}
 	console.log(`${count} files of ${Object.keys(hosts).join(", ")} are in ${folder}`);
+}
+
+/** A part of a YAML file, where it belongs in it. */
+function inPlace(within: string[], content: string): string {
+	return stringify(within.reduceRight((value, key) => ({ [key]: value }), parse(content)));
 }
 
 /** The values in Pulumi.<stack>.yaml, with a mark for each one that is encrypted or only the operator has. */

@@ -61,9 +61,20 @@ describe("parseConfig", () => {
 		],
 		[
 			"a DNS host without its host key",
-			(v) => Reflect.deleteProperty(v.dns.hosts[0] ?? {}, "hostKey"),
-			"dns.hosts[0].hostKey: missing; set it with \"pulumi config set --path 'dns.hosts[0].hostKey' '<type> <base64>'\"",
+			(v) => Reflect.deleteProperty(v.dns.hosts[1] ?? {}, "hostKey"),
+			"dns.hosts[1].hostKey: missing; set it with \"pulumi config set --path 'dns.hosts[1].hostKey' '<type> <base64>'\"",
 		],
+		[
+			"a timeout for systemd-resolved",
+			(v) => Object.assign(v.dns.hosts[0] ?? {}, { timeout: 2 }),
+			"dns.hosts[0].timeout: systemd-resolved has no such setting",
+		],
+		[
+			"a netplan file elsewhere",
+			(v) => Object.assign(v.dns.hosts[0] ?? {}, { netplan: { interface: "eth0", file: "/etc/netplan" } }),
+			"dns.hosts[0].netplan.file: is not a YAML file in /etc/netplan",
+		],
+		["no internal name", (v) => Object.assign(v.dns.names, { internal: [] }), "dns.names.internal:"],
 		[
 			"a name server that is no address",
 			(v) => Object.assign(v.dns.hosts[0] ?? {}, { primary: "dns.internal" }),

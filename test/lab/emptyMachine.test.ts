@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
-import { registryVm } from "../../lab/estate.ts";
+import { dns, names, publicDns, registryVm } from "../../lab/estate.ts";
 import { buildEmptyMachine, buildImages, type Images } from "../../lab/images.ts";
 import { readKeys } from "../../lab/keys.ts";
 import { type Machine, startMachine, vmImages } from "../../lab/machines.ts";
@@ -38,6 +38,9 @@ beforeAll(async () => {
 	await changed.configure((config) => {
 		Object.assign(config["homelab-registry:registryHost"] as object, { port: machine.ports[22] });
 		Object.assign(config["homelab-registry:monitoring"] as object, { namespace: NAMESPACE });
+		const dnsConfig = config["homelab-registry:dns"] as { hosts: { name: string; port?: number }[] };
+		dnsConfig.hosts = dnsConfig.hosts.filter(({ name }) => name === registryVm.hostname);
+		for (const host of dnsConfig.hosts) host.port = machine.ports[22];
 	});
 	await docker(...kubectl("create", "namespace", NAMESPACE));
 	await stack("init", "lab");
@@ -98,6 +101,7 @@ describe("an empty machine", () => {
 		succeed(first);
 		expect(first.output).toContain("Docker does not run there: put right");
 		succeed(await onMachine("sh /opt/registry/bounce.sh try-verify </dev/null"));
+		expect((await onMachine("resolvectl dns eth0")).stdout).toContain(`${dns.address} ${publicDns.address}`);
 		expect((await onMachine("systemctl is-enabled docker-compose-registry.service docker cron")).stdout).toBe(
 			"enabled\nenabled\nenabled",
 		);
@@ -134,5 +138,6 @@ describe("an empty machine", () => {
 		expect((await onMachine("docker ps --all --quiet; ls /opt/registry; ls /etc/cron.d/registry")).stdout).toBe(
 			"data\ntls",
 		);
+		expect((await onMachine(`getent ahostsv4 ${names.internal.name}`)).stdout).toContain(names.internal.address);
 	});
 });

@@ -371,3 +371,62 @@ describe("a host that can't be trusted or reached", () => {
 		expect(await onVm(`ls ${ROOT} 2>&1 || true`)).toContain("No such file");
 	});
 });
+
+describe("a part of somebody else's file", () => {
+	const TEXT = "# theirs\nnet:\n  a: {x: 1,   y: [1]} # kept\n  b: {x: 1}\n";
+	const theirs = (text = TEXT) =>
+		onVm(`mkdir -p ${ROOT} && printf '%s' '${text}' >${ROOT}/net.yaml && chmod 644 ${ROOT}/net.yaml`);
+	const part = (content: string, more: object = {}) => ({
+		"net.yaml": file(content, { within: ["net", "a"], ...more }),
+		own: file("1\n"),
+	});
+	const text = () => onVm(`cat ${ROOT}/net.yaml`);
+
+	it("is changed, read and compared on its own; the rest stays, to the byte", async () => {
+		await theirs();
+		const state = await create(part("y:\n  - 2\n"));
+		expect(`${await text()}\n`).toBe(TEXT.replace("[1]", "[2]"));
+		expect(FileSet.diff({ ...state, ...(await read(state)), owed: [] }, await inputs(part("y:\n  - 2\n")))).toEqual({});
+		await onVm(`sed -i -e 's/x: 1}/x: 9}/' -e 's/\\[2\\]/[3]/' ${ROOT}/net.yaml`);
+		const drifted = await read(state);
+		expect(Object.keys(FileSet.diff({ ...drifted, owed: [] }, await inputs(part("y:\n  - 2\n"))))).toEqual([
+			`files["${ROOT}/net.yaml"].content`,
+		]);
+		await update(state, part("y:\n  - 2\n"));
+		expect(`${await text()}\n`).toBe(TEXT.replace("[1]", "[2]").replace("b: {x: 1}", "b: {x: 9}"));
+	});
+
+	it("is given up without a change when it is no longer declared, or the set is deleted", async () => {
+		await theirs();
+		const state = await create(part("y:\n  - 2\n"));
+		const changed = await text();
+		await update(state, { own: file("1\n") });
+		expect(await text()).toBe(changed);
+		await FileSet.delete("fileset-test", state, context);
+		expect(await text()).toBe(changed);
+		expect(await onVm(`ls ${ROOT}`)).toBe("net.yaml");
+	});
+
+	it("is not written over what somebody changes at the same time", async () => {
+		await theirs();
+		const meanwhile = { run: `echo '# new' >>${ROOT}/net.yaml`, problem: "x", advice: "x" };
+		await expect(create(part("y:\n  - 2\n"), { preconditions: [meanwhile] })).rejects.toThrow(
+			/was not changed: .*net\.yaml, of which a part is declared, was changed by somebody else just now; run again/,
+		);
+		expect(`${await text()}\n`).toBe(`${TEXT}# new\n`);
+		expect(await onVm(`ls ${ROOT}`)).toBe("net.yaml");
+	});
+
+	it.each([
+		["a file that is not there", "rm net.yaml", /net\.yaml is not a file, and only a part of it is declared/],
+		["a link", "mv net.yaml real.yaml && ln -s real.yaml net.yaml", /net\.yaml is not a file/],
+		["what is no YAML", "echo 'a: [' >net.yaml", /net\.yaml: it is not YAML/],
+		["what has no place for it", "echo 'other: 1' >net.yaml", /net\.yaml: it has no net$/],
+	])("is not made of %s", async (_, spoil, message) => {
+		await theirs();
+		await onVm(`cd ${ROOT} && ${spoil}`);
+		const before = await everything();
+		await expect(create(part("y:\n  - 2\n"))).rejects.toThrow(message);
+		expect(await everything()).toBe(before);
+	});
+});

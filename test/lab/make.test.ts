@@ -162,7 +162,7 @@ describe("npm run render", () => {
 				["run", "--silent", "render", "--", stack, "/tmp/render-test"],
 				environment,
 			);
-			expect(output).toContain("21 files of registry, pve are in /tmp/render-test");
+			expect(output).toContain("26 files of registry, pve are in /tmp/render-test");
 			expect(exitCode).toBe(0);
 		}
 	});

@@ -3,6 +3,7 @@ import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symli
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 
 const folders: string[] = [];
 afterEach(() => {
@@ -27,7 +28,7 @@ describe("npm run render", () => {
 		const folder = project();
 		const { status, stdout } = render(folder, "prod", "out");
 		expect(status).toBe(0);
-		expect(stdout).toContain("21 files of registry, pve are in out");
+		expect(stdout).toContain("26 files of registry, pve are in out");
 		const root = join(folder, "out/registry/opt/registry");
 		expect(readdirSync(root).sort()).toEqual(
 			[
@@ -38,6 +39,8 @@ describe("npm run render", () => {
 		);
 		expect(statSync(join(root, "htpasswd")).mode & 0o777).toBe(0o600);
 		expect(readFileSync(join(root, "config-dockerhub.yml"), "utf8")).toContain("(secret dockerhubPassword)");
+		const netplan = readFileSync(join(folder, "out/registry/etc/netplan/50-cloud-init.yaml"), "utf8");
+		expect(parse(netplan).network.ethernets.eth0.nameservers.search).toEqual(["viktorbarzin.lan"]);
 	});
 
 	it("takes a number as `pulumi config set` writes it, as text", () => {
