@@ -35,15 +35,15 @@ export async function startNetwork(engine: Engine, step: Step): Promise<void> {
 	);
 }
 
+/** Knows the internal zones, and asks the public server for the rest, as a home's own server does. */
 export async function startDns(engine: Engine, step: Step, images: Images): Promise<void> {
 	const addresses = {
 		...Object.fromEntries(caches.map(({ upstream }) => [new URL(upstream.url).hostname, upstream.address])),
 		[privateRegistry.hostname]: registryVm.address,
 		[names.internal.name]: names.internal.address,
-		[names.external.name]: names.external.address,
 		[`${monitoring.pushgateway.name}.svc.cluster.local`]: monitoring.pushgateway.address,
 	};
-	const records = Object.entries(addresses).map(([name, address]) => `--address=/${name}/${address}`);
+	const records = Object.entries(addresses).map(([name, address]) => `--host-record=${name},${address}`);
 	const local = [dns.zone, "cluster.local", "viktorbarzin.lan"].map((zone) => `--local=/${zone}/`);
 	await ensureContainer(
 		engine,
@@ -52,6 +52,7 @@ export async function startDns(engine: Engine, step: Step, images: Images): Prom
 		[
 			["--network", network.name, "--ip", dns.address, images.base],
 			["dnsmasq", "--keep-in-foreground", "--no-resolv", "--no-hosts", "--user=root", "--log-facility=-"],
+			[`--server=${publicDns.address}`, "--cache-size=0"],
 			local,
 			records,
 		].flat(),

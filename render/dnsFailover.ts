@@ -5,7 +5,7 @@ import { registries } from "./registries.ts";
 import { askBy } from "./resolver.ts";
 
 /** How long the primary is kept away at most, in seconds: then the host lets it in again by itself. */
-const EXPIRES_AFTER = 120;
+const EXPIRES_AFTER = 90;
 
 /** How long internal names may take to be back after the primary is, in seconds. */
 const BACK_WITHIN = 60;
@@ -108,5 +108,6 @@ until getent ahostsv4 ${internal[0]} >/dev/null; do
 	[ "$(($(date +%s) - back))" -lt ${BACK_WITHIN} ] || fail "${internal[0]} does not resolve, although the primary is up again for ${BACK_WITHIN} seconds"
 	sleep 1
 done
-echo "primary up again: ${internal[0]} was back after $(($(date +%s) - back)) s"`;
+echo "primary up again: ${internal[0]} was back after $(($(date +%s) - back)) s"
+${container && `look_up_inside "primary up again" ${internal[0]}\n[ -n "$answer" ] || fail "${internal[0]} does not resolve in ${container}, although the primary is up again"`}`;
 }

@@ -33,7 +33,7 @@ export function resolved(
 				"network: {config: disabled}\n",
 				`cloud-init no longer writes ${file}`,
 			),
-			[FAILBACK]: managedFile(failback(primary, internal), `${FAILBACK_UNIT} is restarted`, {
+			[FAILBACK]: managedFile(failback(host, link, internal), `${FAILBACK_UNIT} is restarted`, {
 				...notify,
 				mode: "0755",
 			}),
@@ -54,8 +54,8 @@ esac`,
 				advice: "ln -sf ../run/systemd/resolve/stub-resolv.conf /etc/resolv.conf",
 			},
 			{
-				run: `networkctl list --no-legend ${link} | grep ' configured' || { networkctl list ${link}; exit 1; }`,
-				problem: `${link} is not an interface that systemd-networkd has configured`,
+				run: `networkctl list --no-legend ${link} | grep -E ' configur(ed|ing) *$' || { networkctl list ${link}; exit 1; }`,
+				problem: `${link} is not an interface that systemd-networkd configures`,
 				advice: "name the one that netplan configures",
 			},
 		],
@@ -101,6 +101,7 @@ else
 	systemctl stop ${FAILBACK_UNIT} 2>/dev/null || true
 	rm -f /etc/systemd/system/*.wants/${FAILBACK_UNIT}
 fi
+systemctl reset-failed systemd-resolved 2>/dev/null || true # systemd would refuse the fifth restart in ten seconds.
 systemctl restart systemd-resolved`,
 		forget: "resolvectl flush-caches",
 	};
@@ -121,7 +122,7 @@ Cache=no-negative
 `;
 }
 
-function failback(primary: string, internal: string): string {
+function failback({ primary, fallback }: DnsHost, link: string, internal: string): string {
 	return `#!/bin/sh
 # Managed by Pulumi: a change made here by hand is undone by the next update.
 #
@@ -132,7 +133,8 @@ servers=/run/dns-failback.conf
 printf 'nameserver ${primary}\\noptions timeout:2 attempts:1\\n' >"$servers"
 ${askBy}
 while sleep ${FAILBACK_SECONDS}; do
-	if resolvectl status | grep 'Current DNS Server:' | grep -qv ' ${primary}$' && ask_by "$servers" ${internal} >/dev/null; then
+	if resolvectl status | sed -n -e '/^Global/,/^$/p' -e '/^Link .*(${link})/,/^$/p' | grep -q 'Current DNS Server: ${fallback}$' &&
+		ask_by "$servers" ${internal} >/dev/null; then
 		echo "${primary} answers again"
 		systemctl restart systemd-resolved
 	fi

@@ -182,7 +182,7 @@ describe("the primary server", () => {
 		} finally {
 			await onHost("rm /usr/local/bin/awk");
 		}
-		await until("the block has expired", 150, async () => !(await onHost("iptables -S INPUT")).includes("DROP"));
+		await until("the block has expired", 120, async () => !(await onHost("iptables -S INPUT")).includes("DROP"));
 	});
 });
 

@@ -350,6 +350,7 @@ describe("the failover", () => {
 		);
 		expect(output).toMatch(/^[1-9]\d* packets from 172\.30\.77\.2 were dropped, 0 more on their way to containers/m);
 		expect(ms(/^primary up again: .* was back after (\d+) s$/m), output).toBeLessThan(60);
+		expect(output).toMatch(/^primary up again, in registry-dockerhub: .* is 172\.30\.77\.10, after \d+ ms$/m);
 		expect(await onVm("iptables -S INPUT; iptables -S FORWARD")).not.toMatch(/172\.30\.77\.2\/32.*DROP/);
 	});
 });
