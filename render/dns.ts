@@ -169,7 +169,7 @@ export function rollbackDns(config: Config, host: DnsHost, backup = ""): string 
 	const { files, activate } = resolver(config, host);
 	const ours = Object.entries(files).map(([path, { within }]) => `put_back ${path} ${within ? "stays" : "goes"}`);
 	return `set -eu
-cd ${BACKUPS}
+cd ${BACKUPS} 2>/dev/null || { echo "there are no backups: nothing was ever changed there" >&2; exit 1; }
 backup=${backup || "$(ls dns-config-backup-*.tar.gz | sort | tail -n 1)"}
 [ -f "$backup" ] || { echo "there is no backup $backup; there are: $(ls | tr '\\n' ' ')" >&2; exit 1; }
 systemctl stop dns-revert.timer 2>/dev/null || true

@@ -230,6 +230,7 @@ describe("a change", () => {
 		expect(exitCode, output).toBe(0);
 		await docker("pause", dns.container);
 		try {
+			await onVm("resolvectl flush-caches");
 			expect(await resolvesInside("ghcr", names.external.name)).toBe("");
 		} finally {
 			await docker("unpause", dns.container);
@@ -252,6 +253,7 @@ describe("a change", () => {
 				`ln -sfn ../run/systemd/resolve/${name} /etc/resolv.conf && docker restart ${caches.map(({ name }) => `registry-${name}`).join(" ")}`,
 			);
 		beforeAll(async () => {
+			await up();
 			await link("resolv.conf");
 			await onVm("rm /var/lib/pulumi-host/dns/servers");
 		});
