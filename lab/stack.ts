@@ -80,6 +80,7 @@ export async function configureStack(
 					name: registryVm.hostname,
 					address: "127.0.0.1",
 					port: registryVm.sshPort,
+					hostKey: keys.host.public,
 					netplan: { interface: "eth0" },
 					primary: dns.address,
 					fallback: publicDns.address,
