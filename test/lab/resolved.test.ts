@@ -53,13 +53,11 @@ describe("resolved and netplan", () => {
 	});
 
 	it("keep everything else that cloud-init wrote", async () => {
-		expect(
-			`${await onVm(`cat ${NETPLAN}`)}\n`,
-		).toBe(`# This file is generated from information provided by the datasource.  Changes
-# to it will not persist across an instance reboot.  To disable cloud-init's
-# network configuration capabilities, write a file
-# /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg with the following:
-# network: {config: disabled}
+		const file = (
+			servers: string[],
+			search: string,
+		) => `# This file is generated from information provided by the datasource.  Changes
+# to it will not persist across an instance reboot.
 network:
     version: 2
     renderer: networkd
@@ -69,13 +67,14 @@ network:
             - ${registryVm.address}/24
             nameservers:
                 addresses:
-                - ${dns.address}
-                - ${publicDns.address}
-                search: [viktorbarzin.lan]
+${servers.map((server) => `                - ${server}\n`).join("")}                search: [${search}]
             routes:
             -   to: default
                 via: 172.30.77.1
-`);
+`;
+		await askVm(`cat >${NETPLAN}`, { input: file([dns.address], "") });
+		await up();
+		expect(`${await onVm(`cat ${NETPLAN}`)}\n`).toBe(file([dns.address, publicDns.address], "viktorbarzin.lan"));
 		expect(await onVm(`stat -c '%a %U' ${NETPLAN}`)).toBe("600 root");
 	});
 
@@ -84,7 +83,7 @@ network:
 		["the drop-in deleted", `rm ${DROP_IN}`, /10-internal-dns\.conf/],
 		[
 			"other name servers in netplan's file",
-			`sed -i 's/- ${publicDns.address}/- 172.30.77.99/' ${NETPLAN} && netplan generate && networkctl reload`,
+			`sed -i 's/${publicDns.address}/172.30.77.99/' ${NETPLAN} && netplan generate && networkctl reload`,
 			/172\.30\.77\.99/,
 		],
 		["no name servers in netplan's file", `sed -i '/nameservers:/,/search/d' ${NETPLAN}`, /50-cloud-init\.yaml/],
@@ -106,7 +105,7 @@ network:
 		await onVm(`sed -i 's/^        eth0:/        eth0: # the only one\\n            optional: true/' ${NETPLAN}`);
 		try {
 			expect((await drift()).exitCode).toBe(0);
-			await onVm(`sed -i 's/- ${publicDns.address}/- 172.30.77.99/' ${NETPLAN}`);
+			await onVm(`sed -i 's/${publicDns.address}/172.30.77.99/' ${NETPLAN} && grep -q 172.30.77.99 ${NETPLAN}`);
 			await up();
 			expect(await onVm(`grep -A1 'the only one' ${NETPLAN}; grep -c 172.30.77.99 ${NETPLAN} || true`)).toBe(
 				"        eth0: # the only one\n            optional: true\n0",
