@@ -22,6 +22,9 @@ export function failoverDns(config: Config, host: DnsHost): string {
 	const cache = isRegistryHost(config, host) && registries(config).find(({ kind }) => kind === "cache");
 	const container = cache ? cache.service : "";
 	const chains = container ? "INPUT FORWARD" : "INPUT"; // What other hosts forward is not theirs: it may be everybody's DNS.
+	// One text for what sets it, what takes it away, and what does that where nobody else can.
+	const block = (action: "-I" | "-D") =>
+		`for chain in ${chains}; do for protocol in udp tcp; do iptables ${action} "$chain" -s ${primary} -p "$protocol" --sport 53 -j DROP; done; done`;
 	return `set -eu
 fail() {
 	echo "$1" >&2
@@ -50,13 +53,8 @@ look_up_inside() {
 for program in iptables unshare systemd-run; do
 	command -v "$program" >/dev/null || fail "there is no $program here, and this needs it"
 done
-filter() {
-	for chain in ${chains}; do
-		for protocol in udp tcp; do iptables "$1" "$chain" -s ${primary} -p "$protocol" --sport 53 -j DROP; done
-	done
-}
 unblock() {
-	filter -D 2>/dev/null || true
+	${block("-D")} 2>/dev/null || true
 	systemctl stop dns-failover.timer 2>/dev/null || true
 }
 unblock # Of a run that was killed.
@@ -84,8 +82,8 @@ trap 'exit 129' HUP
 trap 'exit 130' INT
 trap 'exit 143' TERM
 systemd-run --quiet --collect --unit=dns-failover --on-active=${EXPIRES_AFTER} --timer-property=AccuracySec=1s sh -c \\
-	'for chain in ${chains}; do for protocol in udp tcp; do iptables -D "$chain" -s ${primary} -p "$protocol" --sport 53 -j DROP; done; done'
-filter -I
+	'${block("-D")}'
+${block("-I")}
 ${forget}
 look_up "primary down" ${external}
 found=$answer
