@@ -21,7 +21,7 @@ lab-clean: ## stop the lab and remove all of it
 
 check: ## formatter, linter, types, shell scripts
 	@$(with) npm run --silent lint
-	@shellcheck $$(git ls-files '*.sh' .ci/run provider/bin 'lab/plugins/*/pulumi-resource-*')
+	@shellcheck $$(git ls-files '*.sh' .ci/run host/bin 'lab/plugins/*/pulumi-resource-*')
 
 test: lab check ## everything: checks, unit tests, and the tests against the lab
 	@$(with) npx vitest run

@@ -1,6 +1,6 @@
 /** The stack's configuration: parsed and validated once, before anything is reached. */
 import { z } from "zod";
-import type { Connection } from "./provider/ssh.ts";
+import type { Connection } from "./host/ssh.ts";
 
 const user = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name");
 const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
-import { DnsResolver } from "./components/dnsResolver.ts";
-import { IntegrityMonitoring } from "./components/integrityMonitoring.ts";
-import { RegistryVm } from "./components/registryVm.ts";
+import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
+import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, isRegistryHost, parseConfig, registryConnection } from "./config.ts";
 
 const project = `${pulumi.getProject()}:`;

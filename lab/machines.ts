@@ -1,7 +1,7 @@
 /** The lab's containers: DNS, upstream registries, and the registry VM. */
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { type TarEntry, tarball } from "../provider/tarball.ts";
+import { type TarEntry, tarball } from "../host/tarball.ts";
 import type { Engine } from "./engine.ts";
 import {
 	caches,

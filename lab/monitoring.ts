@@ -1,6 +1,6 @@
 /** The lab's Prometheus and its kin. */
 import { request } from "undici";
-import { tarball } from "../provider/tarball.ts";
+import { tarball } from "../host/tarball.ts";
 import { kubectl } from "./cluster.ts";
 import type { Engine } from "./engine.ts";
 import { monitoring, network } from "./estate.ts";

@@ -2,7 +2,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { tarball } from "../provider/tarball.ts";
+import { tarball } from "../host/tarball.ts";
 import { caches } from "./estate.ts";
 import { type Step, until } from "./run.ts";
 

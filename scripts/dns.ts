@@ -3,10 +3,10 @@
  * npm run dns-failover -- HOST: keeps the host from its primary server for some seconds, and tells what happened.
  */
 import { Command } from "commander";
+import { failoverDns } from "../components/dnsResolver/failover.ts";
+import { rollbackDns } from "../components/dnsResolver/files.ts";
 import { ConfigError, dnsConnection } from "../config.ts";
-import { ConnectionError, disconnect, exec } from "../provider/ssh.ts";
-import { rollbackDns } from "../render/dns.ts";
-import { failoverDns } from "../render/dnsFailover.ts";
+import { ConnectionError, disconnect, exec } from "../host/ssh.ts";
 import { stackConfig } from "./stack.ts";
 
 /** What was asked can't be done, or went wrong on the host; the message says what. */

@@ -6,10 +6,10 @@ import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse, stringify } from "yaml";
+import { resolver } from "../components/dnsResolver/files.ts";
+import { registryVmFiles } from "../components/registryVm/files.ts";
 import { ConfigError, fromText, isRegistryHost, operatorKeys, optionalSecretKeys, parseConfig } from "../config.ts";
-import { resolver } from "../render/dns.ts";
-import type { ManagedFiles } from "../render/managedFile.ts";
-import { registryVmFiles } from "../render/registryVm.ts";
+import type { ManagedFiles } from "../host/managedFile.ts";
 
 const PROJECT = "homelab-registry:";
 

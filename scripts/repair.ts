@@ -5,10 +5,10 @@
 import { Command } from "commander";
 import { execa } from "execa";
 import { type Config, ConfigError, registryConnection } from "../config.ts";
+import { ConnectionError, disconnect, exec } from "../host/ssh.ts";
 import { parseReference, type Reference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { type Walk, walk } from "../oci/walk.ts";
-import { ConnectionError, disconnect, exec } from "../provider/ssh.ts";
 import { stackConfig } from "./stack.ts";
 
 /** What was asked can't be done; the message says why. */

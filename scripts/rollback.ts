@@ -3,9 +3,9 @@
  * and puts the files back as they were before one of them, with all that has to be restarted.
  */
 import { Command } from "commander";
+import { BOUNCE, FILE_SET } from "../components/registryVm/bounce.ts";
 import { ConfigError, registryConnection } from "../config.ts";
-import { type Connection, ConnectionError, disconnect, exec } from "../provider/ssh.ts";
-import { BOUNCE, FILE_SET } from "../render/bounce.ts";
+import { type Connection, ConnectionError, disconnect, exec } from "../host/ssh.ts";
 import { stackConfig } from "./stack.ts";
 
 const FILESET = "/var/lib/pulumi-host/fileset.sh";

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { alertGroups } from "../../components/integrityMonitoring/alerts.ts";
 import { parseConfig } from "../../config.ts";
-import { alertGroups } from "../../render/alerts.ts";
 import { exampleValues } from "../exampleConfig.ts";
 import { checkout, env, monitoringImage, run } from "./lab.ts";
 

@@ -51,20 +51,25 @@ describe("who reacts to", () => {
 		["htpasswd (the user)", set("registryUser", "renamed"), ["registry-private"], [NGINX]],
 		[
 			"nginx.conf",
-			() => changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # changed"),
+			() => changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # changed"),
 			[],
 			[NGINX],
 		],
 		["the certificate", renewCertificate, [], [NGINX]],
 		[
 			"bounce.sh",
-			() => changed.edit("render/bounce.ts", "# Managed by Pulumi:", "# Managed by Pulumi, as ever:"),
+			() => changed.edit("components/registryVm/bounce.ts", "# Managed by Pulumi:", "# Managed by Pulumi, as ever:"),
 			[],
 			[],
 		],
-		["the upkeep's program", () => changed.edit("scripts/vm/main.ts", "would remove", "would take away"), [], []],
-		["the crontab", () => changed.edit("render/upkeep.ts", "--keep 10", "--keep 11"), [], []],
-		["the unit", () => changed.edit("render/unit.ts", "Container registries", "Registries"), [], []],
+		[
+			"the upkeep's program",
+			() => changed.edit("components/registryVm/upkeep/main.ts", "would remove", "would take away"),
+			[],
+			[],
+		],
+		["the crontab", () => changed.edit("components/registryVm/upkeepFiles.ts", "--keep 10", "--keep 11"), [], []],
+		["the unit", () => changed.edit("components/registryVm/unit.ts", "Container registries", "Registries"), [], []],
 		["the registry's image", inside("images", { registry: "registry:2.8.3-again" }), six, [NGINX]],
 		["the network", set("subnet", "172.28.51.0/24"), [...six, NGINX, "registry-ui"].sort(), []],
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {
@@ -112,7 +117,7 @@ describe("the preview", () => {
 		await up();
 		await using other = await variant();
 		await other.configure((config) => Object.assign(config, { "homelab-registry:dockerhubUsername": "another" }));
-		await other.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # words");
+		await other.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # words");
 		await onVm("docker stop registry-quay");
 		const { output } = await pulumi(["preview", "--stack", "lab"], other.folder);
 		await onVm("docker start registry-quay");

@@ -4,11 +4,11 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { FileSet } from "../../host/fileSet.ts";
+import type { Properties } from "../../host/protocol.ts";
 import { registryVm } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { FileSet } from "../../provider/fileSet.ts";
-import type { Properties } from "../../provider/protocol.ts";
 import { containers, drift, env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 /**
@@ -144,7 +144,7 @@ describe("pulumi is killed", () => {
 		["between compose and nginx", "docker restart registry-nginx"],
 		["before the verification", "curl.*5000/v2"],
 	])("%s: the next up does what is owed, and then there is nothing to do", async (when, match) => {
-		await changed.edit("render/nginx.ts", "server_tokens off;", `server_tokens off; # ${when}`);
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", `server_tokens off; # ${when}`);
 		await changed.configure((config) => {
 			(config["homelab-registry:privateRegistry"] as { maxSize: string }).maxSize = `${50 + when.length}GiB`;
 		});
@@ -175,7 +175,7 @@ describe("pulumi is killed", () => {
 	});
 
 	it("the VM is rebooted after the files, before the restart: the same", async () => {
-		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # reboot");
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # reboot");
 		await arm("hold", "never", "docker restart registry-nginx");
 		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"], {
 			cwd: changed.folder,
@@ -211,7 +211,7 @@ describe("pulumi is killed", () => {
 describe("the way to the VM is cut", () => {
 	it("the update fails and says so, and the next one does what is owed", async () => {
 		await using changed = await variant();
-		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # cut");
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # cut");
 		await arm("hold", "never", "docker restart registry-nginx");
 		const cut = changed.up();
 		await until("the update has come so far", 60, async () => (await onVm("ls /run/fault")).includes("reached"));
@@ -268,7 +268,11 @@ tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=$
 		],
 	])("%s: nothing is changed, and the next update finds all as it was", async (state, command, message) => {
 		await using changed = await variant();
-		await changed.edit("render/nginx.ts", "server_tokens off;", `server_tokens off; # ${folder} ${state}`);
+		await changed.edit(
+			"components/registryVm/nginx.ts",
+			"server_tokens off;",
+			`server_tokens off; # ${folder} ${state}`,
+		);
 		const before = [await onVm("sha256sum /opt/registry/*.*"), await containers()];
 		await onVm(command);
 		const { exitCode, output } = await changed.up().finally(() => onVm(`umount ${folder}`));

@@ -3,15 +3,15 @@ import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Api } from "../../components/registryVm/upkeep/api.ts";
+import { scan } from "../../components/registryVm/upkeep/scan.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
 import { LABEL } from "../../lab/estate.ts";
 import { buildImages } from "../../lab/images.ts";
 import { Step, until } from "../../lab/run.ts";
 import { Registry } from "../../oci/registry.ts";
 import { type Walk, walk } from "../../oci/walk.ts";
-import { Api } from "../../scripts/vm/api.ts";
-import { scan } from "../../scripts/vm/scan.ts";
-import { storeAt } from "../scripts/vm/exampleStore.ts";
+import { storeAt } from "../components/registryVm/upkeep/exampleStore.ts";
 import {
 	type Case,
 	damage,

@@ -7,8 +7,8 @@ import { createHash } from "node:crypto";
 import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { tarball } from "../../provider/tarball.ts";
-import type { ExampleStore } from "../scripts/vm/exampleStore.ts";
+import { tarball } from "../../host/tarball.ts";
+import type { ExampleStore } from "../components/registryVm/upkeep/exampleStore.ts";
 
 const OCI = "application/vnd.oci.image";
 const DOCKER = "application/vnd.docker";

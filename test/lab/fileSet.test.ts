@@ -2,10 +2,10 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileSet } from "../../host/fileSet.ts";
+import type { Properties } from "../../host/protocol.ts";
 import { registryVm } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { FileSet } from "../../provider/fileSet.ts";
-import type { Properties } from "../../provider/protocol.ts";
 import { onVm } from "./lab.ts";
 
 const ROOT = "/srv/fileset-test";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
-import { tarball } from "../../provider/tarball.ts";
+import { tarball } from "../../host/tarball.ts";
 
 interface Descriptor {
 	mediaType: string;

@@ -47,7 +47,10 @@ async function probe(): Promise<string> {
 		PUSHGATEWAY_URL: `http://127.0.0.1:${monitoring.pushgateway.port}`,
 		INSTANCE,
 	};
-	const { exitCode, output } = await run("node", ["scripts/probe/main.ts"], { cwd: checkout, env: variables });
+	const { exitCode, output } = await run("node", ["components/integrityMonitoring/probe/main.ts"], {
+		cwd: checkout,
+		env: variables,
+	});
 	expect(exitCode, output).toBe(0);
 	return output;
 }

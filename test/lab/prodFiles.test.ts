@@ -2,11 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { registryVmFiles } from "../../components/registryVm/files.ts";
 import { parseConfig } from "../../config.ts";
+import { tarball } from "../../host/tarball.ts";
 import { vmImages } from "../../lab/machines.ts";
 import { paths } from "../../lab/paths.ts";
-import { tarball } from "../../provider/tarball.ts";
-import { registryVmFiles } from "../../render/registryVm.ts";
 import { exampleValues } from "../exampleConfig.ts";
 import { env, onVm, run } from "./lab.ts";
 

@@ -58,7 +58,7 @@ function pullInALoop() {
 
 /** The longest silence of a bounce that recreates every registry and restarts nginx, in milliseconds. */
 async function normalBounce(): Promise<number> {
-	await changed.edit("render/registryConfig.ts", 'interval: "4h"', 'interval: "5h"');
+	await changed.edit("components/registryVm/registryConfig.ts", 'interval: "4h"', 'interval: "5h"');
 	const stop = pullInALoop();
 	const { exitCode, output } = await changed.up().finally(stop);
 	expect(exitCode, output).toBe(0);
@@ -72,56 +72,56 @@ describe("refused before anything is live", () => {
 	it.each([
 		[
 			"a compose file that is no YAML",
-			"render/compose.ts",
+			"components/registryVm/compose.ts",
 			"return stringify(",
 			'return "services: [" + stringify(',
 			/docker compose config refuses/,
 		],
 		[
 			"a compose file with an unknown key",
-			"render/compose.ts",
+			"components/registryVm/compose.ts",
 			'restart: "always",',
 			'restrat: "always",',
 			/docker compose config refuses[\s\S]*restrat/,
 		],
 		[
 			"an nginx.conf with a syntax error",
-			"render/nginx.ts",
+			"components/registryVm/nginx.ts",
 			"server_tokens off;",
 			"server_tokens off",
 			/nginx -t refuses[\s\S]*nginx\.conf/,
 		],
 		[
 			"an nginx.conf with an unknown directive",
-			"render/nginx.ts",
+			"components/registryVm/nginx.ts",
 			"server_tokens off;",
 			"server_tokenz off;",
 			/nginx -t refuses[\s\S]*server_tokenz/,
 		],
 		[
 			"a registry config with a storage driver that does not exist",
-			"render/registryConfig.ts",
+			"components/registryVm/registryConfig.ts",
 			"filesystem: {",
 			"filesistem: {",
 			/a registry does not serve with what it would read: registry \w+: .*filesistem/,
 		],
 		[
 			"a registry config of another version",
-			"render/registryConfig.ts",
+			"components/registryVm/registryConfig.ts",
 			'version: "0.1"',
 			'version: "9.9"',
 			/a registry does not serve with what it would read: registry \w+: .*9\.9/,
 		],
 		[
 			"a registry config that parses, and does not serve where it is looked for",
-			"render/registryConfig.ts",
+			"components/registryVm/registryConfig.ts",
 			'addr: ":5000",',
 			'addr: registry.name === "k8s" ? ":5999" : ":5000",',
 			/a registry does not serve with what it would read: registry k8s: /,
 		],
 		[
 			"a cache of an upstream that does not answer",
-			"render/registryConfig.ts",
+			"components/registryVm/registryConfig.ts",
 			"remoteurl: registry.upstream",
 			'remoteurl: registry.name === "quay" ? "http://127.0.0.1:9" : registry.upstream',
 			/a registry does not serve with what it would read: registry quay: .*connection refused/,
@@ -135,14 +135,14 @@ describe("refused before anything is live", () => {
 		],
 		[
 			"an nginx that serves nobody on one port",
-			"render/nginx.ts",
+			"components/registryVm/nginx.ts",
 			"return registry.kind",
 			'if (registry.name === "quay") return "";\n	return registry.kind',
 			/nginx\.conf leads a port to the wrong registry: .*:5020\/v2\/ should answer 200 quay/,
 		],
 		[
 			"a unit that starts what is not there",
-			"render/unit.ts",
+			"components/registryVm/unit.ts",
 			"ExecStart=/usr/bin/docker",
 			"ExecStart=/usr/bin/dokker",
 			/systemd refuses/,
@@ -161,7 +161,7 @@ describe("refused before anything is live", () => {
 	it("an nginx that would serve the wrong registry, and nobody ever sees it", async () => {
 		const before = [await files(), await containers()];
 		await changed.edit(
-			"render/nginx.ts",
+			"components/registryVm/nginx.ts",
 			"nginx(all: Registry[]): string {",
 			`nginx(declared: Registry[]): string {
 	const all = declared.map((r) => (r.name === "quay" ? { ...r, address: declared[1]?.address ?? "" } : r));`,
@@ -201,13 +201,18 @@ describe("put back when only running it can tell", () => {
 		],
 		[
 			"containers that never become healthy",
-			(v: Variant) => v.edit("render/compose.ts", "http://127.0.0.1:5000/v2/", "http://127.0.0.1:5999/v2/"),
+			(v: Variant) =>
+				v.edit("components/registryVm/compose.ts", "http://127.0.0.1:5000/v2/", "http://127.0.0.1:5999/v2/"),
 			/compose failed/,
 		],
 		[
 			"a port that is not published",
 			(v: Variant) =>
-				v.edit("render/compose.ts", "ports: all.map(", 'ports: all.filter(({ name }) => name !== "quay").map('),
+				v.edit(
+					"components/registryVm/compose.ts",
+					"ports: all.map(",
+					'ports: all.filter(({ name }) => name !== "quay").map(',
+				),
 			/verify failed/,
 		],
 	])("%s", async (_, change, message) => {
@@ -237,7 +242,7 @@ describe("npm run rollback", () => {
 
 	it("lists the generations with their time and files, and goes back before one", async () => {
 		const before = await files();
-		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # generation");
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # generation");
 		expect((await changed.up()).exitCode).toBe(0);
 		const { stdout } = await rollback("list");
 		const [generation, , first] = (stdout.split("\n")[0] ?? "").split(/\s{2,}/) as [string, string, string];

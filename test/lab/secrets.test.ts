@@ -38,7 +38,7 @@ beforeAll(async () => {
 		cwd: changed.folder,
 		input: newPassword,
 	});
-	await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # secrets");
+	await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # secrets");
 	const all = ["--stack", "lab"];
 	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
 	outputs.push(await pulumi(["preview", "--json", ...all], changed.folder));
@@ -104,7 +104,7 @@ describe("in clear text, there is no secret in", () => {
 	});
 
 	it("the command line of any process, here or on the VM", () => {
-		for (const seen of ["bounce.sh", "provider/bin/../main.ts"]) expect(processes.includes(seen), seen).toBe(true);
+		for (const seen of ["bounce.sh", "host/bin/../main.ts"]) expect(processes.includes(seen), seen).toBe(true);
 		expect(holders(processes)).toEqual([]);
 	});
 

@@ -128,7 +128,7 @@ describe("fix-broken-blobs.sh", () => {
 		const [child] = (await app.children("latest")) as [string];
 		await onVm(`rm -r ${app.link("_manifests/revisions", child)}`);
 		await using changed = await variant();
-		await changed.edit("render/nginx.ts", "server_tokens off;", "server_tokens off; # scan");
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # scan");
 		const { exitCode, output } = await changed.up();
 		expect(output).toContain(`${REPOSITORY} orphan-child ${index}`);
 		expect(exitCode).toBe(0);

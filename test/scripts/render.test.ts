@@ -13,7 +13,7 @@ afterEach(() => {
 function project(): string {
 	const folder = mkdtempSync(join(tmpdir(), "render-test-"));
 	folders.push(folder);
-	for (const part of ["scripts", "render", "oci", "config.ts", "package.json", "Pulumi.prod.yaml"]) {
+	for (const part of ["scripts", "components", "host", "oci", "config.ts", "package.json", "Pulumi.prod.yaml"]) {
 		cpSync(part, join(folder, part), { recursive: true });
 	}
 	symlinkSync(join(process.cwd(), "node_modules"), join(folder, "node_modules"));

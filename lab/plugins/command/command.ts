@@ -6,7 +6,7 @@
 import { randomBytes } from "node:crypto";
 import { isDeepStrictEqual } from "node:util";
 import ssh2 from "ssh2";
-import { type Context, type Diff, type ResourceType, UNKNOWN } from "../../../provider/protocol.ts";
+import { type Context, type Diff, type ResourceType, UNKNOWN } from "../../../host/protocol.ts";
 
 interface Connection {
 	host: string;

@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { Agent, request } from "undici";
 import { parse } from "yaml";
-import type { Diff, Properties, ResourceType } from "../../../provider/protocol.ts";
+import type { Diff, Properties, ResourceType } from "../../../host/protocol.ts";
 
 /** By type token: where the API server has objects of that kind. */
 const paths: Record<string, string> = {

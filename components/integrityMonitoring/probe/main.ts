@@ -1,0 +1,46 @@
+/**
+ * The CronJob registry-integrity-probe, bundled into one file (cronJob.ts). All it needs is in the environment:
+ * REGISTRY_URL, REGISTRY_NAME, REGISTRY_USER, REGISTRY_PASSWORD, REGISTRY_CA (a file; without it, the public CAs),
+ * CANARY, PUSHGATEWAY_URL, INSTANCE. Exit status: 0 the metrics tell what was found, be it good or bad; 1 something
+ * could not be told, or the Pushgateway does not have it.
+ */
+import { readFileSync } from "node:fs";
+import { Registry } from "../../../oci/registry.ts";
+import { push, succeeded } from "./metrics.ts";
+import { probe } from "./probe.ts";
+
+async function main(): Promise<void> {
+	const ca = process.env["REGISTRY_CA"];
+	const start = Date.now();
+	const registry = new Registry({
+		url: variable("REGISTRY_URL"),
+		credentials: { user: variable("REGISTRY_USER"), password: variable("REGISTRY_PASSWORD") },
+		...(ca && { ca: readFileSync(ca, "utf8") }),
+	});
+	const report = await probe(registry, { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start });
+	await registry.close();
+	for (const { repository, references, subject, detail } of report.defects)
+		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);
+	for (const line of report.untold) console.log(`could not tell: ${line}`);
+	if (report.inaccessible !== undefined) console.log(`not looked at: ${report.inaccessible}`);
+	const { requests, bytes } = registry;
+	const run = { report, start, end: Date.now(), requests, bytes };
+	await push(variable("PUSHGATEWAY_URL"), variable("INSTANCE"), run);
+	const { repositories, tags, indexes, defects } = report;
+	const seconds = ((run.end - start) / 1000).toFixed(1);
+	console.log(
+		`${repositories} repositories, ${tags} tags, ${indexes} indexes: ${defects.length} broken; ${requests} requests, ${bytes} bytes, ${seconds} s`,
+	);
+	if (!succeeded(report)) process.exitCode = 1;
+}
+
+function variable(name: string): string {
+	const value = process.env[name];
+	if (!value) throw new Error(`${name} is not set`);
+	return value;
+}
+
+main().catch((error: Error) => {
+	console.error(error.message);
+	process.exitCode = 1;
+});

@@ -1,0 +1,103 @@
+import { stringify } from "yaml";
+import type { Config } from "../../config.ts";
+import { type Registry, registries } from "./registries.ts";
+
+/** The compose project's name, by which its containers are found whoever started them. */
+export const COMPOSE_PROJECT = "registry";
+
+/**
+ * `docker-compose.yml`. `digests` has, by service, a digest of the files that the service mounts:
+ * compose recreates a container when its label changes, but not when a mounted file does.
+ */
+export function compose(config: Config, all: Registry[], digests: Record<string, string>): string {
+	const onNetwork = (address?: string) => ({ registry: address === undefined ? {} : { ipv4_address: address } });
+	const nginxPosition = all.length + 10;
+	return stringify(
+		{
+			name: COMPOSE_PROJECT,
+			services: {
+				...Object.fromEntries(
+					all.map((registry) => [
+						registry.service,
+						{
+							image: config.images.registry,
+							container_name: registry.service,
+							restart: "always",
+							labels: { "config.digest": digests[registry.service] },
+							networks: onNetwork(registry.address),
+							...(registry.kind === "cache" &&
+								registry.metricsPort !== undefined && { ports: [`${registry.metricsPort}:5001`] }),
+							volumes: [
+								`/opt/registry/data/${registry.name}:/var/lib/registry`,
+								managed(`/opt/registry/config-${registry.name}.yml`, "/etc/docker/registry/config.yml"),
+								...(registry.kind === "private" ? [managed("/opt/registry/htpasswd", "/auth/htpasswd")] : []),
+							],
+							healthcheck: healthcheck(registry),
+						},
+					]),
+				),
+				nginx: {
+					image: config.images.nginx,
+					container_name: "registry-nginx",
+					restart: "always",
+					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition}`)),
+					ports: all.map(({ port }) => `${port}:${port}`),
+					volumes: [
+						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
+						managed("/opt/registry/tls", "/etc/nginx/tls"),
+						"nginx-cache:/var/cache/nginx",
+					],
+					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),
+				},
+				"registry-ui": {
+					image: config.images.ui,
+					container_name: "registry-ui",
+					restart: "always",
+					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition + 1}`)),
+					ports: [`${config.uiPort}:80`],
+					environment: {
+						SINGLE_REGISTRY: "true",
+						REGISTRY_TITLE: all[0]?.service,
+						NGINX_PROXY_PASS_URL: `http://${all[0]?.service}:5000`,
+					},
+				},
+			},
+			networks: { registry: { name: "registry", driver: "bridge", ipam: { config: [addresses(config)] } } },
+			volumes: { "nginx-cache": {} },
+		},
+		{ aliasDuplicateObjects: false },
+	);
+}
+
+/** Mounts what the FileSet puts there. Docker would by itself make a directory in place of a file that is missing. */
+function managed(source: string, target: string) {
+	return { type: "bind", source, target, read_only: true, bind: { create_host_path: false } };
+}
+
+/** Docker hands out the upper half by itself, so that a container run by hand never gets a service's address. */
+function addresses({ subnet }: Config) {
+	return { subnet, ip_range: subnet.replace("0/24", "128/25") };
+}
+
+/** The image of each container, by container name. */
+export function containerImages(config: Config): Record<string, string> {
+	return {
+		...Object.fromEntries(registries(config).map(({ service }) => [service, config.images.registry])),
+		"registry-nginx": config.images.nginx,
+		"registry-ui": config.images.ui,
+	};
+}
+
+export function containerNames(config: Config): string[] {
+	return Object.keys(containerImages(config));
+}
+
+function healthcheck({ kind }: Registry) {
+	const url = "http://127.0.0.1:5000/v2/";
+	// The private registry answers 401 without credentials: any HTTP answer is a living registry.
+	const test =
+		kind === "private"
+			? ["CMD-SHELL", `wget -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`]
+			: ["CMD", "wget", "-q", "-O", "/dev/null", url];
+	return { test, interval: "5s", timeout: "10s", retries: 6 };
+}

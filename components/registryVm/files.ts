@@ -1,0 +1,67 @@
+/** Every file of the registry VM. */
+import { createHash, scryptSync } from "node:crypto";
+import type { Config } from "../../config.ts";
+import { type ManagedFile, type ManagedFiles, managedFile } from "../../host/managedFile.ts";
+import { BOUNCE, bounce } from "./bounce.ts";
+import { compose } from "./compose.ts";
+import { htpasswd } from "./htpasswd.ts";
+import { nginx } from "./nginx.ts";
+import { privateRegistry, type Registry, registries } from "./registries.ts";
+import { registryConfig } from "./registryConfig.ts";
+import { UNIT, unit } from "./unit.ts";
+import { upkeepFiles } from "./upkeepFiles.ts";
+
+export function registryVmFiles(config: Config): ManagedFiles {
+	const all = registries(config);
+	const mounted: ManagedFiles = {
+		...Object.fromEntries(
+			all.map((registry) => {
+				const secret = registry.kind === "cache" && registry.authenticated;
+				const content = registryConfig(registry, config);
+				const file = managedFile(content, recreated(registry), { notify: ["compose"], secret });
+				return [`/opt/registry/config-${registry.name}.yml`, file];
+			}),
+		),
+		"/opt/registry/htpasswd": managedFile(
+			htpasswd(config.registryUser, config.registryPassword),
+			recreated(privateRegistry(all)),
+			{ notify: ["compose"], secret: true },
+		),
+	};
+	const mounts = (registry: Registry) => [
+		`/opt/registry/config-${registry.name}.yml`,
+		...(registry.kind === "private" ? ["/opt/registry/htpasswd"] : []),
+	];
+	const digests = Object.fromEntries(
+		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as ManagedFile))]),
+	);
+	const forNginx = (content: string, secret = false) =>
+		managedFile(content, "nginx is restarted", { notify: ["nginx"], secret });
+	return {
+		[BOUNCE]: managedFile(bounce(config), "nothing is restarted", { mode: "0755" }),
+		[`/etc/systemd/system/${UNIT}`]: managedFile(unit, "systemd reads and enables it; nothing is restarted", {
+			notify: ["systemd"],
+		}),
+		"/opt/registry/docker-compose.yml": managedFile(
+			compose(config, all, digests),
+			"the containers whose declaration differs are recreated, then nginx is restarted",
+			{ notify: ["compose"] },
+		),
+		...mounted,
+		"/opt/registry/nginx.conf": forNginx(nginx(all)),
+		"/opt/registry/tls/fullchain.pem": forNginx(config.tlsCertificate),
+		"/opt/registry/tls/privkey.pem": forNginx(config.tlsPrivateKey, true),
+		...upkeepFiles(all),
+	};
+}
+
+function recreated({ service }: Registry): string {
+	return `${service} is recreated, then nginx is restarted`;
+}
+
+/** The digest is in plain sight, so guessing a secret from it has to be slow. */
+function digest(files: ManagedFile[]): string {
+	const text = files.map(({ content }) => content).join("\0");
+	if (files.some(({ secret }) => secret)) return scryptSync(text, "config.digest", 16).toString("hex");
+	return createHash("sha256").update(text).digest("hex").slice(0, 32);
+}

@@ -1,0 +1,199 @@
+/**
+ * The registries' upkeep on the VM, bundled into one file for the Node that is there (upkeepFiles.ts).
+ * Exit status: 0 all is well, 1 something is broken and stays so, 2 it could not be told.
+ */
+import { execFileSync } from "node:child_process";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ApiError, withRegistry } from "./api.ts";
+import { pushCanary } from "./canary.ts";
+import { cleanupTags } from "./cleanupTags.ts";
+import { findGarbage, removeGarbage } from "./collect.ts";
+import { relink } from "./relink.ts";
+import { repair } from "./repair.ts";
+import { type Finding, scan } from "./scan.ts";
+import { writeScanMetrics } from "./scanMetrics.ts";
+import { Store } from "./store.ts";
+
+const DATA = "/opt/registry/data";
+/** Beside the data, so that a rename is enough. */
+const QUARANTINE = "/opt/registry/quarantine";
+const HOUR = 3_600_000;
+
+class UsageError extends Error {}
+
+const commands: Record<string, (args: string[]) => number | Promise<number>> = {
+	"fix-broken-blobs": fixBrokenBlobs,
+	"cleanup-tags": cleanup,
+	"garbage-collect": collectGarbage,
+	canary,
+	repair: repairRepository,
+};
+
+try {
+	const [name = "", ...args] = process.argv.slice(2);
+	const command = commands[name];
+	if (command === undefined) throw new UsageError(`unknown command "${name}"; there are: ${Object.keys(commands)}`);
+	process.exitCode = await command(args);
+} catch (error) {
+	const { message, code } = error as NodeJS.ErrnoException;
+	const expected = error instanceof UsageError || error instanceof ApiError || code !== undefined;
+	console.error(expected ? message : error);
+	process.exitCode = 2;
+}
+
+async function fixBrokenBlobs(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: {
+			private: { type: "string", default: "" },
+			caches: { type: "string", default: "" },
+			"dry-run": { type: "boolean", default: false },
+			relink: { type: "boolean", default: false },
+			deep: { type: "boolean", default: false },
+			json: { type: "boolean", default: false },
+			metrics: { type: "string" },
+		},
+	});
+	const base = positionals[0] ?? DATA;
+	if (values.relink && values["dry-run"]) throw new UsageError("--relink and --dry-run: one of them");
+	const { deep } = values;
+	const caches = values.caches.split(",").filter(Boolean);
+	const findings = caches.flatMap((registry) =>
+		scan(new Store(join(base, registry)), { registry, cache: true, remove: !values["dry-run"], deep }),
+	);
+	const registry = values.private;
+	const store = new Store(join(base, registry));
+	const options = { registry, cache: false, remove: !values["dry-run"], deep };
+	let found = scan(store, options);
+	if (values.relink && found.some(({ relinkable }) => relinkable)) {
+		const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
+		for (const { repository, digest, problem } of results)
+			log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
+		found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
+	}
+	findings.push(...found);
+	if (values.metrics) writeScanMetrics(values.metrics, [...caches, registry], findings, Date.now());
+	report(findings, values.json);
+	return findings.some(({ removed }) => !removed) ? 1 : 0;
+}
+
+async function canary(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: { private: { type: "string", default: "" } },
+	});
+	const [repository] = positionals;
+	if (repository === undefined) throw new UsageError("canary needs the name of a repository");
+	await withRegistry(values.private, join(DATA, values.private), (api) => pushCanary(api, repository));
+	log(`${repository} is there`);
+	return 0;
+}
+
+async function repairRepository(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: { private: { type: "string", default: "" }, caches: { type: "string", default: "" } },
+	});
+	const [repository] = positionals;
+	if (repository === undefined) throw new UsageError("repair needs the name of a repository");
+	const registry = values.private;
+	const store = new Store(join(DATA, registry));
+	if (!store.repositories().includes(repository)) throw new UsageError(`${registry} has no repository ${repository}`);
+	const caches = values.caches.split(",").filter(Boolean);
+	const others = Object.fromEntries(caches.map((name) => [name, new Store(join(DATA, name))]));
+	const sources = { store, others, quarantine: join(QUARANTINE, registry) };
+	const { restored, missing } = await withRegistry(registry, join(DATA, registry), (api) =>
+		repair(repository, sources, api),
+	);
+	for (const line of restored) log(line);
+	for (const line of missing) log(`not to be had on this machine: ${line}`);
+	return missing.length > 0 ? 1 : 0;
+}
+
+function cleanup(args: string[]): number {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: {
+			private: { type: "string", default: "" },
+			keep: { type: "string", default: "10" },
+			protect: { type: "string", default: "^latest$" },
+			"dry-run": { type: "boolean", default: false },
+		},
+	});
+	const keep = Number(values.keep);
+	if (!Number.isInteger(keep) || keep < 1) throw new UsageError(`--keep ${values.keep}: is not a number from 1 up`);
+	const store = new Store(join(positionals[0] ?? DATA, values.private));
+	const gone = cleanupTags(store, { keep, protect: new RegExp(values.protect), dryRun: values["dry-run"] });
+	for (const tag of gone) log(`${values["dry-run"] ? "would remove" : "removed"} ${tag}`);
+	log(`${gone.length} tags beyond the newest ${keep} of their repository`);
+	return 0;
+}
+
+function collectGarbage(args: string[]): number {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: {
+			private: { type: "string", default: "" },
+			"grace-hours": { type: "string", default: "24" },
+			accept: { type: "string", multiple: true, default: [] },
+			"dry-run": { type: "boolean", default: false },
+		},
+	});
+	const [registry] = positionals;
+	if (registry === undefined) throw new UsageError("garbage-collect needs the name of a registry");
+	const grace = Number(values["grace-hours"]) * HOUR;
+	if (!(grace >= 0)) throw new UsageError(`--grace-hours ${values["grace-hours"]}: is not a number from 0 up`);
+	const cache = registry !== values.private;
+	const store = new Store(join(DATA, registry));
+	const container = `registry-${registry}`;
+
+	const broken = () =>
+		scan(store, { registry, cache, remove: false }).filter(
+			({ problem, subject }) => !problem.endsWith("-layer-link") && !values.accept.includes(subject),
+		);
+	const before = broken();
+	if (before.length > 0) {
+		report(before, false);
+		log(
+			`${registry} was not collected: what is broken may need what would go. Repair it, or --accept <its digest or tag>`,
+		);
+		return 1;
+	}
+	if (!values["dry-run"]) execFileSync("docker", ["stop", "-t", "60", container], { stdio: "ignore" });
+	try {
+		const garbage = findGarbage(store, { cache, grace });
+		if (!values["dry-run"]) removeGarbage(store, garbage);
+		const size = garbage.blobs.reduce((sum, blob) => sum + blob.size, 0);
+		log(
+			`${registry}: ${values["dry-run"] ? "would remove" : "removed"} ${garbage.revisions.length} manifests and ${garbage.blobs.length} blobs, ${size} bytes`,
+		);
+	} finally {
+		if (!values["dry-run"]) execFileSync("docker", ["start", container], { stdio: "ignore" });
+	}
+	const after = broken();
+	report(after, false);
+	return after.length > 0 ? 1 : 0;
+}
+
+function report(findings: Finding[], json: boolean): void {
+	for (const finding of findings) {
+		if (json) {
+			console.log(JSON.stringify(finding));
+			continue;
+		}
+		const { registry, repository, problem, subject, detail, removed, relinkable } = finding;
+		const more = removed ? " (removed)" : relinkable ? " (can be relinked)" : "";
+		log(`${registry} ${repository} ${problem} ${subject}: ${detail}${more}`);
+	}
+	if (!json) log(`${findings.length} broken, ${findings.filter(({ removed }) => removed).length} of them removed`);
+}
+
+function log(line: string): void {
+	console.log(`${new Date().toISOString()} ${line}`);
+}

@@ -1,0 +1,184 @@
+/** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
+import { rmSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+import { type Descriptor, digestOf, ManifestError, parseManifest } from "../../../oci/manifest.ts";
+import type { Link, Repository, Store } from "./store.ts";
+
+export const PROBLEMS = [
+	"broken-layer-link",
+	"orphan-layer-link",
+	"broken-revision-link",
+	"missing-revisions",
+	"broken-tag-link",
+	"orphan-tag",
+	"missing-manifest",
+	"unreadable-manifest",
+	"orphan-child",
+	"missing-blob",
+	"missing-layer-link",
+	"wrong-size",
+	"wrong-content",
+] as const;
+export type Problem = (typeof PROBLEMS)[number];
+
+export interface Finding {
+	registry: string;
+	repository: string;
+	problem: Problem;
+	/** The tag, or the digest of the layer or manifest, in which it was found. */
+	subject: string;
+	detail: string;
+	/** True where the scan took the broken thing away. */
+	removed?: true;
+	/** For an orphan child: what it is, where its content is still there and can be linked again. */
+	relinkable?: { digest: string; mediaType: string };
+}
+
+export interface ScanOptions {
+	registry: string;
+	/** True for a cache, which legitimately lacks what nobody pulled: only its layer links are looked at. */
+	cache: boolean;
+	/** Removes layer links that lead nowhere; everything else is only reported. */
+	remove: boolean;
+	/** Reads every blob whole and checks its digest; else only the manifests'. */
+	deep?: boolean;
+}
+
+/** All that is broken in one registry. */
+export function scan(store: Store, options: ScanOptions): Finding[] {
+	return store.repositories().flatMap((name) => {
+		const repository = store.repository(name);
+		const found: Finding[] = [];
+		const report = (problem: Problem, subject: string, detail: string, more: Partial<Finding> = {}) =>
+			found.push({ registry: options.registry, repository: name, problem, subject, detail, ...more });
+		scanLayers(store, repository, options, report);
+		if (!options.cache) scanManifests(store, repository, options, report);
+		return found;
+	});
+}
+
+type Report = (problem: Problem, subject: string, detail: string, more?: Partial<Finding>) => void;
+
+function scanLayers(store: Store, repository: Repository, { remove }: ScanOptions, report: Report): void {
+	for (const digest of repository.layers()) {
+		const link = repository.layer(digest);
+		if (isBeingWritten(repository.layerLink(digest), link)) continue;
+		const broken = wrongWith(link, digest);
+		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
+		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
+		if (remove) rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
+		report(
+			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
+			digest,
+			broken ?? `its content is not in ${store.blobPath(digest)}`,
+			remove ? { removed: true } : {},
+		);
+	}
+}
+
+function scanManifests(store: Store, repository: Repository, options: ScanOptions, report: Report): void {
+	if (repository.tags().length > 0 && !repository.hasRevisions()) {
+		report("missing-revisions", "_manifests/revisions", "there are tags, but no manifests");
+	}
+	for (const digest of repository.revisions()) {
+		const link = repository.revision(digest);
+		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
+		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
+		const broken = wrongWith(link, digest);
+		if (broken !== undefined) report("broken-revision-link", digest, broken);
+		else scanManifest(store, repository, digest, options, report);
+	}
+	for (const tag of repository.tags()) {
+		const link = repository.tag(tag);
+		if ("problem" in link) {
+			if (!isBeingWritten(repository.tagLink(tag), link, repository.tagFolder(tag)))
+				report("broken-tag-link", tag, link.problem);
+		} else if (!hasRevision(repository, link.digest)) {
+			report("orphan-tag", tag, `names ${link.digest}, which this repository does not have`);
+		}
+	}
+}
+
+function scanManifest(
+	store: Store,
+	repository: Repository,
+	digest: string,
+	{ deep = false }: ScanOptions,
+	report: Report,
+): void {
+	if (store.blobSize(digest) === undefined) {
+		report("missing-manifest", digest, "its content is gone");
+		return;
+	}
+	const content = store.readBlob(digest);
+	let manifest: ReturnType<typeof parseManifest>;
+	try {
+		manifest = parseManifest(content);
+	} catch (error) {
+		if (!(error instanceof ManifestError)) throw error;
+		report("unreadable-manifest", digest, error.message);
+		return;
+	}
+	const found = digestOf(content);
+	if (found !== digest) {
+		report("wrong-content", digest, `its content has the digest ${found}`);
+		return;
+	}
+	if (manifest.kind === "index") {
+		for (const child of manifest.manifests) scanChild(store, repository, digest, child, report);
+		return;
+	}
+	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, repository, digest, blob, deep, report);
+}
+
+function scanChild(store: Store, repository: Repository, index: string, child: Descriptor, report: Report): void {
+	const size = store.blobSize(child.digest);
+	if (!hasRevision(repository, child.digest)) {
+		const there = size !== undefined && store.digestOf(child.digest) === child.digest;
+		const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
+		const relinkable = { digest: child.digest, mediaType: child.mediaType ?? "" };
+		report("orphan-child", index, detail, there ? { relinkable } : {});
+	} else if (child.size !== undefined && size !== undefined && size !== child.size) {
+		report("wrong-size", index, `needs ${child.digest} with ${child.size} bytes, and ${size} are there`);
+	}
+}
+
+function scanBlob(
+	store: Store,
+	repository: Repository,
+	manifest: string,
+	blob: Descriptor,
+	deep: boolean,
+	report: Report,
+): void {
+	const size = store.blobSize(blob.digest);
+	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
+	else if (blob.size !== undefined && size !== blob.size)
+		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
+	else if (deep && store.digestOf(blob.digest) !== blob.digest)
+		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
+	// A link that is there and broken is told of by itself.
+	else if (isMissing(repository.layer(blob.digest)))
+		report("missing-layer-link", manifest, `needs ${blob.digest}, which is there, but not linked in this repository`);
+}
+
+/** What is wrong with the link of a digest, if anything: it has to lead to just that. */
+function wrongWith(link: Link, digest: string): string | undefined {
+	if ("problem" in link) return link.problem;
+	return link.digest === digest ? undefined : `leads to ${link.digest}`;
+}
+
+function hasRevision(repository: Repository, digest: string): boolean {
+	return wrongWith(repository.revision(digest), digest) === undefined;
+}
+
+function isMissing(link: Link): boolean {
+	return "problem" in link && link.problem === "has no link file";
+}
+
+/** A link's folder exists for a moment before the link does, and the link for a moment before its content. */
+function isBeingWritten(path: string, link: Link, folder = dirname(path)): boolean {
+	if (!("problem" in link)) return false;
+	const times = [path, folder].map((one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+	return Date.now() - Math.max(...times) < 60_000;
+}

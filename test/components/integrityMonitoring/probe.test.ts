@@ -1,0 +1,100 @@
+/** What a probe of a registry that is moving says of it. */
+import { createHash } from "node:crypto";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { INTERVAL, probe } from "../../../components/integrityMonitoring/probe/probe.ts";
+import { Registry } from "../../../oci/registry.ts";
+
+const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
+const OCI = "application/vnd.oci.image";
+const layers = ["one", "two", "three", "four"].map((text) => `layer ${text}`);
+const config = JSON.stringify({ os: "linux", architecture: "amd64" });
+const describes = (mediaType: string, text: string) => ({ mediaType, digest: digestOf(text), size: text.length });
+const manifest = JSON.stringify({
+	schemaVersion: 2,
+	mediaType: `${OCI}.manifest.v1+json`,
+	config: describes(`${OCI}.config.v1+json`, config),
+	layers: layers.map((text) => describes(`${OCI}.layer.v1.tar`, text)),
+});
+
+/** A registry with one image as `app:1` and in `canary:latest`; `tags` are those of app, anew for each time they are listed. */
+async function serve(tags: () => string[]) {
+	const readWhole: string[] = [];
+	const server = createServer((request, response) => {
+		const url = request.url as string;
+		const send = (body: string, headers: object = {}) =>
+			response.writeHead(200, { "content-length": body.length, ...headers }).end(request.method === "HEAD" ? "" : body);
+		if (request.headers.authorization === undefined) {
+			const headers = { "www-authenticate": 'Basic realm="r"', "x-registry-name": "private" };
+			response.writeHead(401, headers).end();
+		} else if (url.startsWith("/v2/app/tags")) {
+			try {
+				send(JSON.stringify({ tags: tags() }));
+			} catch {
+				response.writeHead(503).end();
+			}
+		} else if (url.startsWith("/v2/_catalog")) send('{"repositories":["app","canary"]}');
+		else if (url.startsWith("/v2/canary/tags")) send('{"tags":["latest"]}');
+		else if (/manifests\/(1|latest|sha256:.*)$/.test(url))
+			send(manifest, { "content-type": `${OCI}.manifest.v1+json` });
+		else {
+			const text = [config, ...layers].find((one) => url.endsWith(digestOf(one)));
+			const range = request.headers.range;
+			if (text === undefined) response.writeHead(404).end();
+			else if (range !== undefined) response.writeHead(206).end(text.at(-1));
+			else {
+				if (request.method === "GET" && url.startsWith("/v2/app/") && text !== config) readWhole.push(text);
+				send(text);
+			}
+		}
+	});
+	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+	const registry = new Registry({ url, credentials: { user: "me", password: "secret" }, patience: 1 });
+	onTestFinished(async () => {
+		await registry.close();
+		server.close();
+	});
+	return { registry, readWhole };
+}
+
+const look = (registry: Registry, now = 0) => probe(registry, { name: "private", canary: "canary", now });
+
+describe("a registry that is moving", () => {
+	it("a tag that goes away between the list and the look is not broken", async () => {
+		let listed = 0;
+		const { registry } = await serve(() => (++listed === 1 ? ["1", "going"] : ["1"]));
+		expect(await look(registry)).toEqual({ defects: [], untold: [], repositories: 2, tags: 3, indexes: 0 });
+	});
+
+	it("what can't be looked at a second time stays broken", async () => {
+		let listed = 0;
+		const { registry } = await serve(() => {
+			if (++listed > 1) throw new Error("busy");
+			return ["1", "gone"];
+		});
+		const { defects, untold } = await look(registry);
+		expect(defects.map(({ subject }) => subject)).toEqual(["gone"]);
+		expect(untold).toEqual([expect.stringMatching(/app\/tags\/list.*: answered 503/)]);
+	});
+
+	it("a tag that is still listed and leads nowhere is broken", async () => {
+		const { registry } = await serve(() => ["1", "gone"]);
+		expect((await look(registry)).defects).toEqual([
+			{
+				repository: "app",
+				references: ["gone"],
+				subject: "gone",
+				detail: "is not there: the registry answered 404",
+			},
+		]);
+	});
+});
+
+it("reads every blob whole once in a week of runs", async () => {
+	const { registry, readWhole } = await serve(() => ["1"]);
+	const runs = (7 * 24 * 3600) / INTERVAL;
+	for (let i = 0; i < runs; i++) await look(registry, (1_700_000_000 + i * INTERVAL) * 1000);
+	expect(readWhole.sort()).toEqual([...layers].sort());
+}, 60_000);

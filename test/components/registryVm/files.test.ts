@@ -1,0 +1,162 @@
+import { describe, expect, it } from "vitest";
+import { parse } from "yaml";
+import { registryVmFiles } from "../../../components/registryVm/files.ts";
+import { parseConfig } from "../../../config.ts";
+import { exampleValues } from "../../exampleConfig.ts";
+
+const render = (change: (values: ReturnType<typeof exampleValues>) => void = () => {}) => {
+	const values = exampleValues();
+	change(values);
+	return registryVmFiles(parseConfig("test", values));
+};
+const content = (path: string, files = render()): string => {
+	const file = files[path];
+	if (file === undefined) throw new Error(`no file ${path}`);
+	return file.content;
+};
+const compose = (files = render()) => parse(content("/opt/registry/docker-compose.yml", files));
+const registryConfig = (name: string, files = render()) => parse(content(`/opt/registry/config-${name}.yml`, files));
+const digests = (files: ReturnType<typeof render>): Record<string, string | undefined> =>
+	Object.fromEntries(
+		Object.entries(compose(files).services).map(([name, service]) => [
+			name,
+			(service as { labels?: Record<string, string> }).labels?.["config.digest"],
+		]),
+	);
+
+const names = ["dockerhub", "ghcr", "quay", "k8s", "kyverno", "private"];
+
+describe("the prod estate, as facts.md has it", () => {
+	it("runs six registries 2.8.3 in lockstep, each with its own data and config", () => {
+		const { services, networks } = compose();
+		for (const name of names) {
+			expect(services[`registry-${name}`]).toMatchObject({
+				image: "registry:2.8.3",
+				container_name: `registry-${name}`,
+				restart: "always",
+				volumes: expect.arrayContaining([
+					`/opt/registry/data/${name}:/var/lib/registry`,
+					expect.objectContaining({
+						source: `/opt/registry/config-${name}.yml`,
+						target: "/etc/docker/registry/config.yml",
+						read_only: true,
+					}),
+				]),
+			});
+			expect(JSON.stringify(services[`registry-${name}`].healthcheck.test)).toContain("http://127.0.0.1:5000/v2/");
+		}
+		expect(networks.registry).toMatchObject({ name: "registry", driver: "bridge" });
+		expect(services.nginx).toMatchObject({ container_name: "registry-nginx", restart: "always" });
+		expect(services["registry-ui"]).toMatchObject({ container_name: "registry-ui", ports: ["8080:80"] });
+		expect(services["registry-dockerhub"].ports).toEqual(["5001:5001"]);
+	});
+
+	it("starts nginx after all six are healthy", () => {
+		const healthy = { condition: "service_healthy" };
+		const dependsOn = Object.fromEntries(names.map((name) => [`registry-${name}`, healthy]));
+		expect(compose().services.nginx.depends_on).toEqual(dependsOn);
+	});
+
+	it("serves every published port: none has nothing behind it", () => {
+		const published = compose().services.nginx.ports.map((port: string) => port.split(":")[0]);
+		const listening = [...content("/opt/registry/nginx.conf").matchAll(/listen (\d+)/g)].map(([, port]) => port);
+		expect(published).toEqual(["5000", "5010", "5020", "5030", "5040", "5050"]);
+		expect(listening).toEqual(published);
+	});
+
+	it("gives each service an address of its own, and nginx those same addresses", () => {
+		const { services } = compose();
+		const addresses = Object.values(services).map((service) => {
+			return (service as { networks: { registry: { ipv4_address: string } } }).networks.registry.ipv4_address;
+		});
+		expect(new Set(addresses).size).toBe(8);
+		for (const name of names) {
+			const address = services[`registry-${name}`].networks.registry.ipv4_address;
+			expect(content("/opt/registry/nginx.conf")).toMatch(
+				new RegExp(`upstream registry-${name} \\{\\s+server ${address}:5000;`),
+			);
+		}
+	});
+
+	it.each([
+		["dockerhub", "https://registry-1.docker.io"],
+		["ghcr", "https://ghcr.io"],
+		["quay", "https://quay.io"],
+		["k8s", "https://registry.k8s.io"],
+		["kyverno", "https://reg.kyverno.io"],
+	])("%s caches %s", (name, remoteurl) => {
+		const config = registryConfig(name);
+		expect(config.proxy).toMatchObject({ remoteurl, ttl: 0 });
+		expect(config.http.draintimeout).toBe("60s");
+		expect(config.storage.maintenance.uploadpurging).toMatchObject({ age: "24h", interval: "4h" });
+	});
+
+	it("asks only Docker Hub with an account, and has its metrics on 5001", () => {
+		const config = registryConfig("dockerhub");
+		expect(config.proxy).toMatchObject({ username: "hub-account", password: "hub-password-material" });
+		expect(config.http.debug).toEqual({ addr: ":5001", prometheus: { enabled: true, path: "/metrics" } });
+		for (const name of names.slice(1)) expect(content(`/opt/registry/config-${name}.yml`)).not.toMatch(/hub-|debug/);
+	});
+
+	it("runs the private registry with passwords, deletes, and without the blind descriptor cache", () => {
+		const config = registryConfig("private");
+		expect(config.auth.htpasswd).toEqual({ realm: "Registry Realm", path: "/auth/htpasswd" });
+		expect(config.storage.delete).toEqual({ enabled: true });
+		expect(config.storage.filesystem.maxsize).toBe("100GiB");
+		expect(config.storage.cache).toBeUndefined();
+		expect(config.proxy).toBeUndefined();
+		expect(config.storage.maintenance.uploadpurging).toMatchObject({ age: "168h", interval: "4h" });
+	});
+
+	it("caches blobs for 24 h in 50 GB, and nothing of the private registry", () => {
+		const conf = content("/opt/registry/nginx.conf");
+		expect(conf).toMatch(/proxy_cache_path .*max_size=50g inactive=24h/);
+		expect(conf.match(/proxy_cache blobs;/g)).toHaveLength(5);
+		const privateServer = conf.slice(conf.indexOf("listen 5050"));
+		expect(privateServer).toContain("ssl_protocols TLSv1.2 TLSv1.3;");
+		expect(privateServer).toContain("server_name registry.viktorbarzin.me;");
+		expect(privateServer).not.toContain("proxy_cache");
+	});
+});
+
+describe("secrets", () => {
+	it("are only in files that are marked and that only root can read", () => {
+		const files = render();
+		const material = /hub-password-material|registry-password-material|tls-key-material|ssh-key-material/;
+		const holders = Object.keys(files).filter((path) => material.test(content(path, files)));
+		expect(holders).toEqual(["/opt/registry/config-dockerhub.yml", "/opt/registry/tls/privkey.pem"]);
+		for (const path of [...holders, "/opt/registry/htpasswd"]) {
+			expect(files[path]).toMatchObject({ secret: true, mode: "0600", owner: "root:root" });
+		}
+	});
+});
+
+describe("who is recreated", () => {
+	const before = digests(render());
+	const changed = (files: ReturnType<typeof render>) => {
+		const after = digests(files);
+		return Object.keys(before).filter((name) => before[name] !== after[name]);
+	};
+
+	it("nobody, when nothing changed", () => {
+		expect(changed(render())).toEqual([]);
+	});
+
+	it("the one cache whose upstream changed", () => {
+		expect(changed(render((v) => Object.assign(v.caches[2] ?? {}, { upstream: "https://quay.example" })))).toEqual([
+			"registry-quay",
+		]);
+	});
+
+	it("the private registry, when its password changed", () => {
+		expect(changed(render((v) => Object.assign(v, { registryPassword: "another-password" })))).toEqual([
+			"registry-private",
+		]);
+	});
+
+	it("the cache with the account, when the account's password changed", () => {
+		expect(changed(render((v) => Object.assign(v, { dockerhubPassword: "another-password" })))).toEqual([
+			"registry-dockerhub",
+		]);
+	});
+});

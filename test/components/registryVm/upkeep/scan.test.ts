@@ -1,0 +1,198 @@
+import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { scan } from "../../../../components/registryVm/upkeep/scan.ts";
+import { type ExampleStore, exampleStore } from "./exampleStore.ts";
+
+/** What is broken has been so for a while: a link that is just being written is not. */
+const look = (example: ExampleStore, more: object = {}) => {
+	example.age();
+	return scan(example.store, { registry: "private", cache: false, remove: false, ...more });
+};
+const problems = (example: ExampleStore, more?: object) =>
+	look(example, more).map(({ repository, problem, subject }) => `${repository} ${problem} ${subject}`);
+
+function healthy() {
+	const example = exampleStore();
+	const children = [example.image("team/app", "amd64"), example.image("team/app", "arm64")];
+	const index = example.index("team/app", children, "latest");
+	example.image("tool", "one", "1");
+	return { example, children: children as [string, string], index };
+}
+
+describe("a healthy store", () => {
+	it("has nothing broken, also where a manifest was deleted through the API", () => {
+		const { example } = healthy();
+		const untagged = example.image("tool", "deleted");
+		rmSync(example.store.repository("tool").revisionLink(untagged));
+		expect(problems(example)).toEqual([]);
+	});
+
+	it("that is empty, or not there, has nothing broken", () => {
+		expect(problems(exampleStore())).toEqual([]);
+	});
+
+	it("sees repositories inside repositories", () => {
+		const { example } = healthy();
+		example.image("team", "outer", "1");
+		expect(example.store.repositories()).toEqual(["team", "team/app", "tool"]);
+	});
+});
+
+describe("what is broken is found, and nothing else", () => {
+	it.each<[string, (given: ReturnType<typeof healthy>) => string]>([
+		[
+			"a child whose revision link is gone",
+			({ example, children, index }) => {
+				rmSync(example.store.repository("team/app").revisionLink(children[1]));
+				return `team/app orphan-child ${index}`;
+			},
+		],
+		[
+			"an empty revision link",
+			({ example }) => {
+				const untagged = example.image("team/app", "untagged");
+				truncateSync(example.store.repository("team/app").revisionLink(untagged));
+				return `team/app broken-revision-link ${untagged}`;
+			},
+		],
+		[
+			"an empty tag link",
+			({ example }) => {
+				truncateSync(join(example.store.repository("tool").tagFolder("1"), "current/link"));
+				return "tool broken-tag-link 1";
+			},
+		],
+		[
+			"a malformed tag link",
+			({ example }) => {
+				writeFileSync(join(example.store.repository("tool").tagFolder("1"), "current/link"), "sha256:short");
+				return "tool broken-tag-link 1";
+			},
+		],
+		[
+			"a layer link without content",
+			({ example }) => {
+				const { digest } = example.layer("tool", "unused");
+				rmSync(dirname(example.store.blobPath(digest)), { recursive: true });
+				return `tool orphan-layer-link ${digest}`;
+			},
+		],
+		[
+			"an empty layer link",
+			({ example }) => {
+				const { digest } = example.layer("tool", "unused");
+				truncateSync(example.store.repository("tool").layerLink(digest));
+				return `tool broken-layer-link ${digest}`;
+			},
+		],
+		[
+			"a manifest without content",
+			({ example, index }) => {
+				rmSync(example.store.blobPath(index));
+				return `team/app missing-manifest ${index}`;
+			},
+		],
+		[
+			"a manifest of 0 bytes",
+			({ example, index }) => {
+				truncateSync(example.store.blobPath(index));
+				return `team/app unreadable-manifest ${index}`;
+			},
+		],
+		[
+			"a manifest of an unknown type",
+			({ example }) => {
+				const digest = example.manifest("tool", { schemaVersion: 2, mediaType: "application/x-unknown" });
+				return `tool unreadable-manifest ${digest}`;
+			},
+		],
+		[
+			"a truncated layer",
+			({ example, children }) => {
+				const { digest } = example.layer("team/app", "layer amd64");
+				truncateSync(example.store.blobPath(digest), 3);
+				return `team/app wrong-size ${children[0]}`;
+			},
+		],
+	])("%s", (_, damage) => {
+		const given = healthy();
+		const expected = damage(given);
+		expect(problems(given.example)).toEqual([expected]);
+	});
+
+	it("a layer whose content is gone is told of its link and of its image", () => {
+		const { example, children } = healthy();
+		const { digest } = example.layer("team/app", "layer amd64");
+		rmSync(example.store.blobPath(digest));
+		expect(problems(example)).toEqual([`team/app orphan-layer-link ${digest}`, `team/app missing-blob ${children[0]}`]);
+	});
+
+	it("a repository without its revisions is told for each of its tags, too", () => {
+		const { example, index } = healthy();
+		const link = example.store.repository("team/app").revisionLink(index);
+		rmSync(dirname(dirname(dirname(link))), { recursive: true });
+		expect(problems(example)).toEqual([
+			"team/app missing-revisions _manifests/revisions",
+			"team/app orphan-tag latest",
+		]);
+	});
+
+	it("says whether an orphan child can be linked again", () => {
+		const { example, children } = healthy();
+		for (const child of children) rmSync(example.store.repository("team/app").revisionLink(child));
+		rmSync(example.store.blobPath(children[1]));
+		expect(look(example).map(({ relinkable }) => relinkable?.digest)).toEqual([children[0], undefined]);
+	});
+
+	it.each(["no link yet", "an empty link"])(
+		"a layer that is just being pushed, with %s, is not broken, and stays",
+		(how) => {
+			const { example } = healthy();
+			const { digest } = example.layer("tool", "pushed");
+			example.age();
+			const link = example.store.repository("tool").layerLink(digest);
+			if (how === "no link yet") rmSync(link);
+			else truncateSync(link);
+			const options = { registry: "private", cache: false, remove: true };
+			expect(scan(example.store, options)).toEqual([]);
+			expect(existsSync(dirname(link))).toBe(true);
+			expect(problems(example)).toEqual([`tool broken-layer-link ${digest}`]);
+		},
+	);
+
+	it("a tag that is just being pushed is not broken", () => {
+		const { example } = healthy();
+		mkdirSync(example.store.repository("tool").tagFolder("2"));
+		expect(problems(example)).toEqual([]);
+	});
+});
+
+describe("in a cache", () => {
+	it("an index without children is legitimate", () => {
+		const { example, children } = healthy();
+		rmSync(example.store.repository("team/app").revisionLink(children[1]));
+		expect(problems(example, { cache: true })).toEqual([]);
+	});
+});
+
+describe("removing", () => {
+	it("takes away layer links that lead nowhere, and only those", () => {
+		const { example, children } = healthy();
+		const { digest } = example.layer("tool", "unused");
+		rmSync(example.store.blobPath(digest));
+		rmSync(example.store.repository("team/app").revisionLink(children[1]));
+		const removed = look(example, { remove: true }).filter((finding) => finding.removed);
+		expect(removed.map(({ subject }) => subject)).toEqual([digest]);
+		expect(existsSync(dirname(example.store.repository("tool").layerLink(digest)))).toBe(false);
+		expect(look(example).map(({ problem }) => problem)).toEqual(["orphan-child"]);
+	});
+
+	it("is not done in a dry run", () => {
+		const { example } = healthy();
+		const { digest } = example.layer("tool", "unused");
+		rmSync(example.store.blobPath(digest));
+		look(example);
+		expect(existsSync(example.store.repository("tool").layerLink(digest))).toBe(true);
+	});
+});
