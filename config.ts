@@ -1,229 +1,185 @@
-/** The stack's configuration: parsed and validated once, before anything is reached. */
+/** The stack's configuration: composed from the roles' schemas, validated once, before anything is reached. */
 import { z } from "zod";
+import { type DnsRole, dnsNames, dnsRole } from "./components/dnsResolver/args.ts";
+import { monitoringConfig } from "./components/integrityMonitoring/args.ts";
+import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
 import type { Connection } from "./host/ssh.ts";
 
-const user = z.string().regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name");
-const address = z.string().regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address");
-const port = z.int().min(1).max(65535);
-const image = z
-	.string()
-	.regex(/^[\w.\-/:]+:[\w.-]+(@sha256:[0-9a-f]{64})?$/, 'is not an image with a tag, like "registry:2.8.3"');
-const pem = (label: string) =>
-	z.string().refine((text) => text.includes(`-----BEGIN ${label}`), `is not a PEM text with a ${label.toLowerCase()}`);
+/** What Pulumi puts before each key. */
+export const PROJECT = "homelab-registry";
 
-/** A pull-through cache of one upstream registry. */
-const cache = z.strictObject({
-	/** Names the service (`registry-<name>`), its config and its data directory. */
-	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
-	/** Where nginx serves it, over plain HTTP. */
-	port,
-	upstream: z.url({ protocol: /^https?$/, error: "is not a URL with http or https" }),
-	/** True where the upstream is asked with `dockerhubUsername` and `dockerhubPassword`. */
-	authenticated: z.boolean().default(false),
-	/** Where Prometheus metrics are published, if at all. */
-	metricsPort: port.optional(),
-});
-
-/** The registry that is pushed to: TLS and basic authentication. */
-const privateRegistry = z.strictObject({
-	name: cache.shape.name,
-	/** Where nginx serves it, over TLS. */
-	port,
-	/** The name in its certificate. */
-	hostname: z.string().regex(/^[a-z0-9.-]+$/, "is not a host name"),
-	/** Handed to the registry's storage driver, for example `100GiB`. */
-	maxSize: z.string().regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"'),
-});
-
-/** The probe of the private registry's images, in Kubernetes, and what comes of it. */
-const monitoring = z.strictObject({
-	/** The namespace of the CronJob and all it needs. */
-	namespace: z.string().regex(/^[a-z0-9-]+$/, "is not a namespace"),
-	/** As the cluster's pods reach it. */
-	pushgateway: z.url({ protocol: /^https?$/, error: "is not a URL with http or https" }),
-	/** How Prometheus takes its rules there. */
-	rules: z.enum(["PrometheusRule", "ConfigMap"]),
-	/** What the alerts' runbook links begin with; as it is, a path in this repository. */
-	runbooks: z.string().default("docs/runbooks"),
-	/** A repository that is always in the private registry. */
-	canary: z
-		.string()
-		.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")
-		.default("canary"),
-});
+const hostName = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name");
 
 const hostKey = z
 	.string()
 	.regex(
 		/^(ssh|ecdsa)-\S+ [A-Za-z0-9+/=]+$/,
 		'is not a host key: expected "<type> <base64>", as ssh-keyscan prints it after the name',
+	)
+	.refine(
+		(key) => !key.startsWith("ssh-rsa "),
+		"is an RSA key, which Pulumi's command plugin does not take; pin another one of the host: ssh-keyscan -t ed25519 <address>",
 	);
-const name = z.string().regex(/^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, "is not a DNS name");
 
-/** A host whose resolver is managed: its /etc/resolv.conf, or systemd-resolved. */
-const dnsHost = z.strictObject({
-	name: cache.shape.name,
-	address,
-	port: port.default(22),
-	user: user.default("root"),
-	/** Needed unless the host is deferred, or the registry VM. */
-	hostKey: hostKey.optional(),
-	/** Set where systemd-resolved resolves names, and netplan says which servers an interface has. */
-	netplan: z
-		.strictObject({
-			/** The interface. */
-			interface: z.string().regex(/^[a-z][a-z0-9.-]*$/, "is not the name of an interface"),
-			/** Where it is configured. */
-			file: z
-				.string()
-				.regex(/^\/etc\/netplan\/[\w.-]+\.yaml$/, "is not a YAML file in /etc/netplan")
-				.default("/etc/netplan/50-cloud-init.yaml"),
-		})
-		.optional(),
-	/** Asked first; it knows the internal names. */
-	primary: z.ipv4("is not an IPv4 address"),
-	/** Asked where the primary does not answer. */
-	fallback: z.ipv4("is not an IPv4 address"),
-	/** The domain that is appended to short names. */
-	search: name,
-	/** How long a server has for its answer, in seconds: 2 unless said otherwise; systemd-resolved has no such setting. */
-	timeout: z.int().min(1).optional(),
-	/** How often all servers are asked: twice unless said otherwise; systemd-resolved has no such setting. */
-	attempts: z.int().min(1).optional(),
-	/** Since when the host is only declared, and told of, because it can't be reached. */
+const privateKey = z
+	.string()
+	.regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key")
+	.refine(
+		(key) => !key.includes("-----BEGIN PRIVATE KEY-----"),
+		"is in PKCS#8 form, which the host plugin does not read; make one with ssh-keygen -t ed25519",
+	)
+	.refine(
+		(key) => !/ENCRYPTED/.test(key),
+		"is encrypted, and nobody is there to type its passphrase; take it off with ssh-keygen -p",
+	);
+
+const pem = (label: string) =>
+	z.string().refine((text) => text.includes(`-----BEGIN ${label}`), `is not a PEM text with a ${label.toLowerCase()}`);
+
+const host = z.strictObject({
+	address: z
+		.string()
+		.regex(/^[A-Za-z0-9.:-]+$/, "is not a host name or an address")
+		.describe("Where SSH reaches it: a name or an address."),
+	port: z.int().min(1).max(65535).default(22).describe("Of SSH. 22 by default."),
+	user: z
+		.string()
+		.regex(/^[a-z_][a-z0-9_-]*$/, "is not a user name")
+		.default("root")
+		.describe("The user that logs in. It has to be root, the default."),
+	hostKey: hostKey
+		.optional()
+		.describe('Its SSH host key, "<type> <base64>"; any other is refused. Needed unless deferred.'),
 	deferred: z
 		.string()
 		// Pulumi takes a date without quotes for a time, and writes it back as one.
 		.regex(/^\d{4}-\d\d-\d\d([T ]00:00:00\b.*)?$/, "is not a date like 2026-04-19")
 		.transform((text) => text.slice(0, 10))
-		.optional(),
+		.optional()
+		.describe("Since when the host is only declared, and reported, because it can't be reached: a date."),
+	registry: registryRole.optional().describe("Its role as a container-registry VM. None by default."),
+	dns: dnsRole.optional().describe("Its role as a host whose resolver is managed. None by default."),
 });
 
-const dns = z.strictObject({
-	/** A change is kept only where all of them resolve on the host: some that only the primary knows, and one of the world's. */
-	names: z.strictObject({ internal: z.array(name).min(1), external: name }),
-	hosts: z.array(dnsHost),
-});
+/** Describes a key in Pulumi.yaml, too. `secret` where it has to be encrypted in the stack's file. */
+const key = <Type extends z.ZodType>(type: Type, description: string, secret = false) =>
+	type.meta({ description, secret });
 
-export type DnsHost = z.infer<typeof dnsHost>;
-export type Cache = z.infer<typeof cache>;
-export type PrivateRegistry = z.infer<typeof privateRegistry>;
-
-const schema = z
-	.strictObject({
-		registryHost: z.strictObject({
-			address,
-			port: port.default(22),
-			user: user.default("root"),
-		}),
-		/** True where `pulumi destroy` has to be refused until this is taken back. */
-		protect: z.boolean().default(false),
-		registryHostKey: hostKey,
-		sshPrivateKey: z.string().regex(/-----BEGIN [A-Z ]*PRIVATE KEY-----/, "is not a private key"),
-		images: z.strictObject({ registry: image, nginx: image, ui: image, node: image }),
-		uiPort: port,
-		/** The compose network; every service has a fixed address in it. */
-		subnet: z.string().regex(/^\d+\.\d+\.\d+\.0\/24$/, 'is not a /24 network like "172.28.50.0/24"'),
-		caches: z.array(cache).min(1),
-		privateRegistry,
-		monitoring,
-		dns,
-		/** The cluster's, as text; without it, whatever kubectl would use. */
-		kubeconfig: z
+const schema = z.strictObject({
+	hosts: key(
+		z.record(hostName, host),
+		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, registry (uiPort, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
+	),
+	sshPrivateKeys: key(
+		z.record(hostName, privateKey),
+		"The private key that logs in, by host name, unencrypted OpenSSH or PEM",
+		true,
+	),
+	protect: key(z.boolean().default(false), "Whether pulumi destroy is refused until this is taken back"),
+	images: key(
+		z.strictObject({ ...vmImages, node: vmImages.registry.describe("Of the probe.") }),
+		"Pinned images - registry (all registries in lockstep), nginx, ui, node (the probe's)",
+	),
+	dnsNames: key(
+		dnsNames,
+		"Names that have to resolve on a host for a change of its resolver to be kept - internal (a list), external",
+	),
+	monitoring: key(
+		monitoringConfig,
+		"The probe of the images - namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
+	),
+	kubeconfig: key(
+		z
 			.string()
 			.regex(/clusters:/, "is not a kubeconfig")
 			.optional(),
-		/** The CA that signed `tlsCertificate`, PEM; without it, the public ones did. */
-		registryCa: pem("CERTIFICATE").optional(),
-		registryUser: z.string().regex(/^[^:\s]+$/, "is not a user name"),
-		registryPassword: z.string().min(8, "is shorter than 8 characters"),
-		dockerhubUsername: z.string().min(1, "is empty"),
-		dockerhubPassword: z.string().min(1, "is empty"),
-		tlsCertificate: pem("CERTIFICATE"),
-		tlsPrivateKey: pem("").refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key"),
-	})
-	.superRefine((config, context) => {
-		const once = (what: string, uses: [path: (string | number)[], value: string | number | undefined][]) => {
-			const seen = new Map<string | number, string>();
-			for (const [path, value] of uses) {
-				if (value === undefined) continue;
-				const first = seen.get(value);
-				if (first !== undefined)
-					context.addIssue({ code: "custom", path, message: `${what} ${value} is already used by ${first}` });
-				else seen.set(value, describe(path));
-			}
-		};
-		once("port", [
-			...config.caches.map(({ port }, i): [(string | number)[], number] => [["caches", i, "port"], port]),
-			...config.caches.map(({ metricsPort }, i): [(string | number)[], number | undefined] => [
-				["caches", i, "metricsPort"],
-				metricsPort,
-			]),
-			[["privateRegistry", "port"], config.privateRegistry.port],
-			[["uiPort"], config.uiPort],
-			[["registryHost", "port"], config.registryHost.port],
-		]);
-		config.dns.hosts.forEach((host, i) => {
-			for (const key of ["timeout", "attempts"] as const) {
-				if (host.netplan === undefined || host[key] === undefined) continue;
-				const message = "systemd-resolved has no such setting; take it out";
-				context.addIssue({ code: "custom", path: ["dns", "hosts", i, key], message });
-			}
-			if (host.deferred !== undefined || host.hostKey !== undefined || isRegistryHost(config, host)) return;
-			const message = `missing; set it with "pulumi config set --path 'dns.hosts[${i}].hostKey' '<type> <base64>'"`;
-			context.addIssue({ code: "custom", path: ["dns", "hosts", i, "hostKey"], message });
-		});
-		once(
-			"host",
-			config.dns.hosts.map(({ name }, i): [(string | number)[], string] => [["dns", "hosts", i, "name"], name]),
-		);
-		once("name", [
-			...config.caches.map(({ name }, i): [(string | number)[], string] => [["caches", i, "name"], name]),
-			[["privateRegistry", "name"], config.privateRegistry.name],
-		]);
+		"The cluster's kubeconfig, as text; by default, whatever kubectl would use",
+		true,
+	),
+	registryCa: key(
+		pem("CERTIFICATE").optional(),
+		"The CA that signed tlsCertificate, PEM; by default, the public ones did",
+	),
+	registryUser: key(z.string().regex(/^[^:\s]+$/, "is not a user name"), "The private registry's user"),
+	registryPassword: key(
+		z.string().min(8, "is shorter than 8 characters"),
+		"The private registry's password, 8 characters at least",
+		true,
+	),
+	dockerhubUsername: key(
+		z.string().min(1, "is empty"),
+		"The account with which authenticated caches ask their upstream",
+	),
+	dockerhubPassword: key(z.string().min(1, "is empty"), "That account's password or access token", true),
+	tlsCertificate: key(pem("CERTIFICATE"), "The private registry's certificate and its chain, PEM"),
+	tlsPrivateKey: key(
+		pem("").refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key"),
+		"The private key of that certificate, PEM",
+		true,
+	),
+});
+
+type Values = z.output<typeof schema>;
+
+/** A host that is managed, and what it is. */
+export interface Host {
+	name: string;
+	connection: Connection;
+	registry?: RegistryRole;
+	dns?: DnsRole;
+}
+
+/** A host that is declared, and can't be reached for now. */
+export interface DeferredHost {
+	name: string;
+	address: string;
+	port: number;
+	/** A date, for example `2026-04-19`. */
+	since: string;
+}
+
+export interface Config extends Omit<Values, "hosts" | "sshPrivateKeys" | keyof RegistryVmSecrets> {
+	hosts: Host[];
+	deferred: DeferredHost[];
+	/** What only the operator has: credentials and the certificate of the registries. */
+	secrets: RegistryVmSecrets;
+}
+
+/** Each top-level key: what it is, and whether it has to be encrypted. As Pulumi.yaml has them. */
+export function configKeys(): ConfigKey[] {
+	return Object.entries(schema.shape).map(([name, type]) => {
+		const { description = "", secret } = type.meta() as { description?: string; secret: boolean };
+		const { type: kind, default: value } = z.toJSONSchema(type, { io: "input" });
+		return { name, type: kind as string, description, secret, ...(value !== undefined && { default: value }) };
 	});
-
-export type Config = z.infer<typeof schema>;
-
-/** How the registry VM is reached. */
-export function registryConnection({ registryHost, sshPrivateKey, registryHostKey }: Config): Connection {
-	const { address, port, user } = registryHost;
-	return { host: address, port, user, privateKey: sshPrivateKey, hostKey: registryHostKey };
 }
 
-/** Whether it is the registry VM, whose containers have its servers, too. */
-export function isRegistryHost({ registryHost }: Pick<Config, "registryHost">, { address, port }: DnsHost): boolean {
-	return address === registryHost.address && port === registryHost.port;
+interface ConfigKey {
+	name: string;
+	/** Of JSON: `string`, `boolean` or `object`. */
+	type: string;
+	description: string;
+	secret: boolean;
+	default?: unknown;
 }
 
-/** How a host whose DNS is managed is reached; a deferred one is not. */
-export function dnsConnection(config: Config, host: DnsHost): Connection {
-	const { address, port, user, hostKey = config.registryHostKey } = host;
-	return { host: address, port, user, privateKey: config.sshPrivateKey, hostKey };
-}
-
-/** What must be encrypted in the stack's file. */
-export const secretKeys = [
-	"sshPrivateKey",
-	"registryPassword",
-	"dockerhubPassword",
-	"tlsPrivateKey",
-] as const satisfies (keyof Config)[];
-
-/** What must be, too, where it is set at all. */
-export const optionalSecretKeys = ["kubeconfig"] as const satisfies (keyof Config)[];
-
-/**
- * What only the operator has. Rendering reaches nothing and so can do without them: it puts
- * a mark in their place. Everything else needs them.
- */
+/** What only the operator has, apart from the hosts' keys. Rendering puts a mark in its place. */
 export const operatorKeys = [
-	...secretKeys,
-	"registryHostKey",
-	"registryUser",
-	"dockerhubUsername",
-	"tlsCertificate",
-] as const satisfies (keyof Config)[];
+	...(["registryUser", "registryPassword", "dockerhubUsername", "dockerhubPassword"] as const),
+	...(["tlsCertificate", "tlsPrivateKey"] as const),
+] satisfies (keyof Values)[];
+
+/** Keys of releases before 0.2, and where their values are now. */
+const MOVED: Record<string, string> = {
+	registryHost: "hosts.<name> (address, port, user)",
+	registryHostKey: "hosts.<name>.hostKey",
+	sshPrivateKey: "sshPrivateKeys.<name>, one for each host",
+	uiPort: "hosts.<name>.registry.uiPort",
+	subnet: "hosts.<name>.registry.subnet",
+	caches: "hosts.<name>.registry.caches",
+	privateRegistry: "hosts.<name>.registry.private",
+	dns: "hosts.<name>.dns and dnsNames",
+};
 
 /** The stack's config can't be used; the message has a line for each key that is wrong. */
 export class ConfigError extends Error {}
@@ -234,24 +190,76 @@ export class ConfigError extends Error {}
  */
 export function parseConfig(stack: string, values: Record<string, unknown>): Config {
 	const result = schema.safeParse(values);
-	if (result.success) return result.data;
-	const problems = result.error.issues.flatMap((issue) => {
+	const problems = result.success ? contradictions(stack, result.data) : result.error.issues.flatMap(explain);
+	if (!result.success || problems.length > 0)
+		throw new ConfigError(
+			`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
+		);
+	const { hosts, sshPrivateKeys, ...rest } = result.data;
+	const all = Object.entries(hosts);
+	const { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, ...others } = rest;
+	const { tlsCertificate, tlsPrivateKey, ...shown } = others;
+	return {
+		...shown,
+		secrets: { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, tlsCertificate, tlsPrivateKey },
+		hosts: all
+			.filter(([, { deferred }]) => deferred === undefined)
+			.map(([name, { address, port, user, hostKey = "", registry, dns }]) => ({
+				name,
+				connection: { host: address, port, user, privateKey: sshPrivateKeys[name] ?? "", hostKey },
+				...(registry && { registry }),
+				...(dns && { dns }),
+			})),
+		deferred: all.flatMap(([name, { address, port, deferred: since }]) =>
+			since === undefined ? [] : [{ name, address, port, since }],
+		),
+	};
+
+	function explain(issue: z.core.$ZodIssue): string[] {
 		if (issue.code === "unrecognized_keys") {
-			return issue.keys.map(
-				(key) => `${describe([...issue.path, key])}: unknown key; take it out, or correct its spelling`,
-			);
+			return issue.keys.map((key) => {
+				const moved = issue.path.length === 0 ? MOVED[key] : undefined;
+				return `${describe([...issue.path, key])}: ${moved ? `is now ${moved}; see CHANGELOG.md` : "unknown key; take it out, or correct its spelling"}`;
+			});
 		}
-		const key = describe(issue.path);
+		if (issue.code === "invalid_key") return [`${describe(issue.path)}: ${issue.issues[0]?.message}`];
 		const missing = issue.code === "invalid_type" && at(values, issue.path) === undefined;
-		if (!missing) return [`${key}: ${issue.message.replace(/^Invalid input: /, "")}`];
-		const secret = ([...secretKeys, ...optionalSecretKeys] as string[]).includes(key) ? " --secret" : "";
 		return [
-			`${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${issue.path.length > 1 ? "--path " : ""}${key}"`,
+			missing
+				? missingKey(stack, issue.path)
+				: `${describe(issue.path)}: ${issue.message.replace(/^Invalid input: /, "")}`,
 		];
-	});
-	throw new ConfigError(
-		`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
-	);
+	}
+}
+
+/** What is wrong although each value by itself is right. */
+function contradictions(stack: string, { hosts, sshPrivateKeys }: Values): string[] {
+	const problems: string[] = [];
+	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
+	for (const [name, { hostKey, port, registry, dns }] of reached) {
+		if (hostKey === undefined) problems.push(missingKey(stack, ["hosts", name, "hostKey"]));
+		if (sshPrivateKeys[name] === undefined) problems.push(missingKey(stack, ["sshPrivateKeys", name]));
+		if (registry === undefined && dns === undefined)
+			problems.push(`hosts.${name}: has no role; give it registry or dns, or take it out`);
+		const ports = registry && [...registry.caches, registry.private].map(({ port }) => port).concat(registry.uiPort);
+		if (ports?.includes(port)) problems.push(`hosts.${name}.registry: port ${port} is already used by SSH`);
+	}
+	for (const name of Object.keys(sshPrivateKeys))
+		if (hosts[name] === undefined) problems.push(`sshPrivateKeys.${name}: there is no such host in hosts`);
+	const places = new Map<string, string>();
+	for (const [name, { address, port }] of reached) {
+		const other = places.get(`${address}:${port}`);
+		if (other !== undefined)
+			problems.push(`hosts.${name}: is at the same address and port as ${other}; declare it once`);
+		places.set(`${address}:${port}`, name);
+	}
+	return problems;
+}
+
+function missingKey(stack: string, path: PropertyKey[]): string {
+	const secret = configKeys().find(({ name }) => name === path[0])?.secret ? " --secret" : "";
+	const key = describe(path);
+	return `${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${path.length > 1 ? "--path " : ""}${key}"`;
 }
 
 /** The values as the engine hands them over, all text; what is not declared as text is read as JSON. */

@@ -2,22 +2,48 @@ import * as pulumi from "@pulumi/pulumi";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
-import { fromText, isRegistryHost, parseConfig, registryConnection } from "./config.ts";
+import { fromText, PROJECT, parseConfig } from "./config.ts";
+import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 
-const project = `${pulumi.getProject()}:`;
-const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(project));
-const config = parseConfig(
-	pulumi.getStack(),
-	fromText(Object.fromEntries(values.map(([key, text]) => [key.slice(project.length), text]))),
-);
+const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
+const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
+const config = parseConfig(pulumi.getStack(), fromText(plain));
+const { images, monitoring, protect, secrets, registryCa: ca, kubeconfig, dnsNames: names } = config;
 
-const resolvers = config.dns.hosts.map((host) => new DnsResolver(`dns-${host.name}`, { host, config }));
+const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
+	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
+	return dns
+		? [{ name, component: new DnsResolver(`dns-${name}`, { connection, resolver: dns, names, containers }) }]
+		: [];
+});
 
-const registry = new RegistryVm(
-	"registry",
-	{ connection: registryConnection(config), config },
+const registries = config.hosts.flatMap(({ name, connection, registry: role }, i) => {
+	if (role === undefined) return [];
 	// Its containers get the name servers that it has when they start.
-	{ dependsOn: resolvers.filter(({ host }) => isRegistryHost(config, host)) },
-);
+	const dependsOn = resolvers.filter((resolver) => resolver.name === name).map(({ component }) => component);
+	const options = { dependsOn, aliases: i === 0 ? [{ name: "registry" }] : [] };
+	const args = { connection, secrets, protect, role, images, canary: monitoring.canary };
+	return [{ name, role, component: new RegistryVm(`registry-${name}`, args, options) }];
+});
 
-new IntegrityMonitoring("registry-integrity", { config }, { dependsOn: [registry] });
+const probes = registries.map(({ name, role, component }, i) => {
+	const suffix = i === 0 ? "" : `-${name}`;
+	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca, kubeconfig };
+	return new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component });
+});
+
+const managed = [...resolvers, ...registries];
+/** Where clients reach the registries, by VM and name. */
+export const urls = Object.fromEntries(registries.map(({ name, component }) => [name, component.urls]));
+/** By VM and group: new whenever something of the group was changed there. */
+export const revisions = Object.fromEntries(registries.map(({ name, component }) => [name, component.revisions]));
+/** Hosts that are only declared, a sentence each. */
+export const deferred = config.deferred.map(reportDeferred);
+/** By host: why it could not be reached, where it could not. */
+export const unreachable = pulumi
+	.all(managed.map(({ name, component }) => component.unreachable.apply((reason) => [name, reason] as const)))
+	.apply((all) => Object.fromEntries(all.filter(([, reason]) => reason !== "")));
+failForUnreachable(unreachable, [
+	...managed.map(({ component }) => component.done),
+	...probes.map((one) => one.cronJob),
+]);

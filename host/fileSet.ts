@@ -3,74 +3,31 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { isDeepStrictEqual } from "node:util";
 import tar from "tar-stream";
-import { z } from "zod";
+import {
+	type FileSetDeclaration,
+	type FileSetState,
+	fileSetInputs,
+	type ManagedFile,
+	type ManagedLines,
+} from "./fileSetSchema.ts";
 import { type Context, type Diff, type Properties, type ResourceType, UNKNOWN } from "./protocol.ts";
-import { type Connection, exec, parseHostKey } from "./ssh.ts";
+import { quote } from "./shell.ts";
+import { type Connection, ConnectionError, exec, parseHostKey } from "./ssh.ts";
 import { type TarEntry, tarball } from "./tarball.ts";
+import { readLines, writeLines } from "./textLines.ts";
 import { readPart, writePart, YamlPartError } from "./yamlPart.ts";
 
-const path = z.string().regex(/^(\/[A-Za-z0-9@_][A-Za-z0-9@._-]*)+$/, "is not an absolute path of plain characters");
-const group = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a group name");
-
-const file = z.strictObject({
-	content: z.string(),
-	mode: z.string().regex(/^0[0-7]{3}$/, 'is not a mode like "0644"'),
-	owner: z.string().regex(/^[a-z_][a-z0-9_-]*:[a-z_][a-z0-9_-]*$/, 'is not an owner like "root:root"'),
-	notify: z.array(group),
-	reaction: z.string().min(1),
-	within: z.array(z.string().min(1)).min(2).optional(),
-});
-
-const fileSet = z.strictObject({
-	name: z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name"),
-	connection: z.strictObject({
-		host: z.string().min(1),
-		port: z.number().int().min(1).max(65535).optional(),
-		user: z.string().min(1),
-		privateKey: z.string().min(1),
-		hostKey: z.string().min(1),
-	}),
-	preconditions: z.array(
-		z.strictObject({
-			run: z.string().min(1),
-			remedy: z.string().min(1).optional(),
-			problem: z.string().min(1),
-			advice: z.string().min(1),
-		}),
-	),
-	checks: z.array(z.strictObject({ name: z.string().min(1), run: z.string().min(1), files: z.array(path).min(1) })),
-	conditions: z.record(
-		z.string().min(1),
-		z.strictObject({
-			run: z.string().min(1),
-			state: z.string(),
-			notify: z.array(group).min(1),
-			reaction: z.string().min(1),
-		}),
-	),
-	files: z.record(path, file),
-});
-
-type Inputs = z.infer<typeof fileSet>;
-
-interface State extends Inputs {
-	/** By group: the revision at which one of its files last changed. A new one is what triggers a bounce. */
-	revisions: Record<string, string>;
-	/** Groups whose last change was never bounced and verified, because a run died in between. */
-	owed: string[];
-	/** True when an apply was cut off and left staged files behind. */
-	interrupted: boolean;
-}
-
-const script = readFileSync(new URL("sh/fileset.sh", import.meta.url), "utf8");
+const farSide = readFileSync(new URL("sh/fileset.sh", import.meta.url), "utf8");
 
 export const FileSet: ResourceType = {
 	check(inputs) {
 		const failures: Record<string, string> = {};
 		// What is not known yet can't be judged yet: it is checked again when it is.
-		const result = fileSet.safeParse(inputs, { reportInput: true });
+		const result = fileSetInputs.safeParse(inputs, { reportInput: true });
 		for (const issue of result.error?.issues ?? []) {
-			if (issue.input !== UNKNOWN) failures[issue.path.join(".")] = `${issue.path.join(".")} ${issue.message}`;
+			if (issue.input === UNKNOWN) continue;
+			const problems = issue.code === "invalid_key" ? issue.issues.map(({ message }) => message) : [issue.message];
+			failures[issue.path.join(".")] = `${issue.path.join(".")} ${problems.join("; it ")}`;
 		}
 		const hostKey = result.data?.connection.hostKey;
 		if (hostKey !== undefined && hostKey !== UNKNOWN) {
@@ -80,91 +37,151 @@ export const FileSet: ResourceType = {
 				failures["connection.hostKey"] = (error as Error).message;
 			}
 		}
-		return failures;
+		const paths = new Set(Object.keys(result.data?.files ?? {}));
+		for (const path of Object.keys(result.data?.lines ?? {}))
+			if (paths.has(path)) failures[`lines.${path}`] = `lines.${path} is declared in files, too; it can be one of them`;
+		return { inputs: result.data ?? { ...DEFAULTS, ...inputs }, failures };
 	},
 
 	diff(state, inputs) {
-		const [old, wanted] = [state as unknown as State, inputs as unknown as Inputs];
+		// A refresh compares with the inputs of the last update, which may be of 0.1, too.
+		const [old, wanted] = [fromState(state), fromState(inputs)];
 		const diff: Diff = {};
-		for (const key of ["name", "connection", "preconditions", "checks"] as const) {
+		for (const key of ["name", "connection", "preconditions", "checks", "beforeActivation"] as const) {
 			if (!isDeepStrictEqual(old[key], wanted[key])) diff[key] = key === "name" ? "update-replace" : "update";
 		}
 		Object.assign(
 			diff,
-			diffEntries("files", old.files, wanted.files, ["content", "mode", "owner", "notify", "within"]),
+			diffEntries("files", old.files, wanted.files, ["content", "mode", "owner", "notify", "yamlPath"]),
+			diffEntries("lines", old.lines, wanted.lines, ["present", "absent", "notify"]),
+			diffEntries("conditions", old.conditions, wanted.conditions, ["state", "script", "args", "notify"]),
 		);
-		Object.assign(diff, diffEntries("conditions", old.conditions, wanted.conditions, ["state", "run", "notify"]));
 		if (old.owed.length > 0) diff["owed"] = "delete";
 		if (old.interrupted) diff["interrupted"] = "delete";
+		if (old.unreachable !== "") diff["unreachable"] = "update";
 		return diff;
 	},
 
 	async create(inputs, context) {
-		const wanted = inputs as unknown as Inputs;
-		const groups = groupsOf(Object.values(wanted.files));
-		return { id: wanted.name, state: await apply(wanted, { files: {}, revisions: {} }, groups, [], context) };
+		const wanted = inputs as unknown as FileSetDeclaration;
+		const nothing = { files: {}, lines: {}, revisions: {} };
+		return { id: wanted.name, state: await apply(wanted, nothing, groupsOf(entriesOf(wanted)), [], context) };
 	},
 
 	async read(_id, state) {
-		const old = state as unknown as State;
-		const wantedPaths = Object.keys(old.files);
-		const conditions = Object.entries(old.conditions);
-		const question = await tarball([
-			entry("paths", rows(wantedPaths.map((p) => [p]))),
-			...scripts(
-				"conditions",
-				conditions.map(([name, { run }]) => [run, name]),
-			),
-		]);
-		const result = await run(old.connection, ["read", old.name], question, `reading ${old.connection.host}`);
-		const found = await unpack(result.stdout);
-		const records = `/var/lib/pulumi-host/${old.name}`;
-		const observed = (i: number) =>
-			[...found].find(([name]) => /^\/run\/[^/]+\/observed\/\d+$/.test(name) && name.endsWith(`/${i}`))?.[1];
-
-		const files: Inputs["files"] = {};
-		for (const filePath of wantedPaths) {
-			const live = found.get(filePath);
-			const declared = old.files[filePath];
-			if (live === undefined || declared === undefined) continue;
-			files[filePath] = { ...declared, content: declaredContent(declared, live), mode: live.mode, owner: live.owner };
-		}
-		const recorded = (kind: string): Record<string, string> =>
-			Object.fromEntries(
-				[...found]
-					.filter(([name]) => name.startsWith(`${records}/${kind}/`))
-					.map(([name, { content }]) => [name.slice(`${records}/${kind}/`.length), content.trim()]),
-			);
-		const [revisions, verified] = [recorded("revisions"), recorded("verified")];
-		const live: State = {
-			...old,
-			files,
-			conditions: Object.fromEntries(
-				conditions.map(([name, condition], i) => [name, { ...condition, state: observed(i)?.content ?? "" }]),
-			),
-			revisions,
-			owed: Object.keys(revisions).filter((name) => revisions[name] !== verified[name]),
-			interrupted: found.has(`${records}/journal`),
-		};
-		const { revisions: _revisions, owed: _owed, interrupted: _interrupted, ...liveInputs } = live;
-		return { state: live as unknown as Properties, inputs: liveInputs };
+		const old = fromState(state);
+		const live = await look(old).catch((error: unknown) => {
+			// Not an error, which would stop all other hosts; and not silence: a difference that no preview calls clean.
+			if (error instanceof ConnectionError) return { ...old, unreachable: error.message };
+			throw error;
+		});
+		const { revisions: _r, owed: _o, interrupted: _i, unreachable: _u, ...inputs } = live;
+		return { state: live as unknown as Properties, inputs };
 	},
 
 	async update(_id, state, inputs, context) {
-		const old = state as unknown as State;
-		const wanted = inputs as unknown as Inputs;
+		const wanted = inputs as unknown as FileSetDeclaration;
+		let old = fromState(state);
+		if (old.unreachable !== "" || !isDeepStrictEqual(old.connection, wanted.connection)) {
+			// The address, the host key or the login key may be what was wrong: look again, as it is declared now.
+			try {
+				old = await look({ ...old, connection: wanted.connection });
+			} catch (error) {
+				if (!(error instanceof ConnectionError)) throw error;
+				const effect = context.preview
+					? "can't be looked at"
+					: "was not changed; run the same update again once it is up";
+				context.log("warning", `${error.message}. It ${effect}`);
+				return { ...old, unreachable: error.message };
+			}
+		}
 		const owed = [...new Set([...old.owed, ...violated(old, wanted).flatMap(([, { notify }]) => notify)])];
-		const changed = groupsOf(changedFiles(old, wanted).map(([, changedFile]) => changedFile));
+		const changed = groupsOf(changedEntries(old, wanted).map(([, entry]) => entry));
 		if (context.preview) for (const sentence of announce(old, wanted)) context.log("info", sentence);
 		return await apply(wanted, old, [...new Set([...changed, ...owed])], owed, context);
 	},
 
 	async delete(_id, state) {
-		const old = state as unknown as State;
+		const old = fromState(state);
 		const paths = wholeFiles(old.files).map(([p]) => `${p}\n`);
 		await run(old.connection, ["delete", old.name], paths.join(""), `removing the files from ${old.connection.host}`);
 	},
 };
+
+const DEFAULTS = { preconditions: [], checks: [], beforeActivation: [], conditions: {}, files: {}, lines: {} };
+
+/** A state of this version, or of 0.1, which called them `run`, `reaction` and `within`. */
+function fromState(state: Properties): FileSetState {
+	const renamed = (value: unknown): unknown => {
+		if (Array.isArray(value)) return value.map(renamed);
+		const { run, reaction, within, ...rest } = value as Properties;
+		return {
+			...rest,
+			...(run !== undefined && { script: run }),
+			...(reaction !== undefined && { effect: reaction }),
+			...(within !== undefined && { yamlPath: within }),
+		};
+	};
+	const renamedEach = (entries: unknown) =>
+		Object.fromEntries(Object.entries((entries ?? {}) as Properties).map(([key, value]) => [key, renamed(value)]));
+	return {
+		...DEFAULTS,
+		unreachable: "",
+		...state,
+		preconditions: renamed(state["preconditions"] ?? []),
+		checks: renamed(state["checks"] ?? []),
+		files: renamedEach(state["files"]),
+		conditions: renamedEach(state["conditions"]),
+	} as unknown as FileSetState;
+}
+
+/** What is really on the host of what the state declares. Throws a ConnectionError where it can't be reached. */
+async function look(old: FileSetState): Promise<FileSetState> {
+	const conditions = Object.entries(old.conditions);
+	const paths = [...Object.keys(old.files), ...Object.keys(old.lines)];
+	const question = await tarball([
+		entry("paths", rows(paths.map((path) => [path]))),
+		...scripts(
+			"conditions",
+			conditions.map(([name, condition]) => ({ ...condition, fields: [name] })),
+		),
+	]);
+	const answer = await run(old.connection, ["read", old.name], question, `reading ${old.connection.host}`);
+	const found = await unpack(answer);
+	const records = `/var/lib/pulumi-host/${old.name}`;
+	const observed = (i: number) =>
+		[...found].find(([name]) => /^\/run\/[^/]+\/observed\/\d+$/.test(name) && name.endsWith(`/${i}`))?.[1];
+
+	const files = Object.entries(old.files).flatMap(([path, declared]): [string, ManagedFile][] => {
+		const live = found.get(path);
+		if (live === undefined) return [];
+		return [[path, { ...declared, content: declaredContent(declared, live), mode: live.mode, owner: live.owner }]];
+	});
+	const lines = Object.entries(old.lines).map(([path, declared]): [string, ManagedLines] => {
+		const live = found.get(path);
+		if (live?.isFile === false) return [path, { ...declared, present: [], absent: [] }];
+		return [path, { ...declared, ...readLines(live?.bytes.toString("latin1") ?? "", declared) }];
+	});
+	const recorded = (kind: string): Record<string, string> =>
+		Object.fromEntries(
+			[...found]
+				.filter(([name]) => name.startsWith(`${records}/${kind}/`))
+				.map(([name, { bytes }]) => [name.slice(`${records}/${kind}/`.length), bytes.toString().trim()]),
+		);
+	const [revisions, verified] = [recorded("revisions"), recorded("verified")];
+	return {
+		...old,
+		files: Object.fromEntries(files),
+		lines: Object.fromEntries(lines),
+		conditions: Object.fromEntries(
+			conditions.map(([name, condition], i) => [name, { ...condition, state: observed(i)?.bytes.toString() ?? "" }]),
+		),
+		revisions,
+		owed: Object.keys(revisions).filter((name) => revisions[name] !== verified[name]),
+		interrupted: found.has(`${records}/journal`),
+		unreachable: "",
+	};
+}
 
 /** Compares two records entry by entry, in the keys that count. */
 function diffEntries<Entry extends object>(
@@ -184,22 +201,41 @@ function diffEntries<Entry extends object>(
 	return diff;
 }
 
-function groupsOf(files: Inputs["files"][string][]): string[] {
-	return [...new Set(files.flatMap(({ notify }) => notify))].sort();
+type Entry = ManagedFile | ManagedLines;
+
+function groupsOf(entries: Entry[]): string[] {
+	return [...new Set(entries.flatMap(({ notify }) => notify))].sort();
 }
 
-/** The files that differ: path, and the declaration that counts, which is the old one where the file goes. */
-function changedFiles(old: Pick<State, "files">, wanted: Inputs): [path: string, file: Inputs["files"][string]][] {
-	return [...new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])].flatMap((filePath) => {
-		const [was, will] = [old.files[filePath], wanted.files[filePath]];
-		const same = was?.content === will?.content && was?.mode === will?.mode && was?.owner === will?.owner;
-		const counts = will ?? was;
-		return same || counts === undefined ? [] : [[filePath, counts]];
+function entriesOf({ files, lines }: Pick<FileSetDeclaration, "files" | "lines">): Entry[] {
+	return [...Object.values(files), ...Object.values(lines)];
+}
+
+/** What differs: path, and the declaration that counts, which is the old one where the file goes. */
+function changedEntries(
+	old: Pick<FileSetState, "files" | "lines">,
+	wanted: FileSetDeclaration,
+): [path: string, entry: Entry][] {
+	const files = [...new Set([...Object.keys(old.files), ...Object.keys(wanted.files)])].flatMap(
+		(path): [string, Entry][] => {
+			const [was, will] = [old.files[path], wanted.files[path]];
+			const same = was?.content === will?.content && was?.mode === will?.mode && was?.owner === will?.owner;
+			const counts = will ?? was;
+			return same || counts === undefined ? [] : [[path, counts]];
+		},
+	);
+	const lines = Object.entries(wanted.lines).filter(([path, { present, absent }]) => {
+		const was = old.lines[path];
+		return !isDeepStrictEqual([was?.present, was?.absent], [present, absent]);
 	});
+	return [...files, ...lines];
 }
 
 /** The conditions that do not hold on the host. */
-function violated(old: State, wanted: Inputs): [name: string, condition: Inputs["conditions"][string]][] {
+function violated(
+	old: FileSetState,
+	wanted: FileSetDeclaration,
+): [name: string, condition: FileSetDeclaration["conditions"][string]][] {
 	return Object.entries(wanted.conditions).filter(([name, { state }]) => {
 		const was = old.conditions[name];
 		return was !== undefined && was.state !== state;
@@ -207,129 +243,173 @@ function violated(old: State, wanted: Inputs): [name: string, condition: Inputs[
 }
 
 /** What an update will do and why, a sentence each. */
-function announce(old: State, wanted: Inputs): string[] {
-	const how = (filePath: string) =>
-		old.files[filePath] === undefined ? "is new" : wanted.files[filePath] === undefined ? "goes" : "differs";
+function announce(old: FileSetState, wanted: FileSetDeclaration): string[] {
+	const how = (path: string) => {
+		if (wanted.lines[path] !== undefined) return "has lines that differ";
+		if (old.files[path] === undefined) return "is new";
+		return wanted.files[path] === undefined ? "goes" : "differs";
+	};
 	return [
-		...changedFiles(old, wanted).map(([filePath, { reaction }]) => `${filePath} ${how(filePath)}: ${reaction}`),
-		...violated(old, wanted).map(([name, { reaction }]) => `${name} not as declared: ${reaction}`),
-		...(old.owed.length > 0 ? [`a run that died left a reaction undone (${old.owed.join(", ")}): it is done now`] : []),
+		...changedEntries(old, wanted).map(([path, { effect }]) => `${path} ${how(path)}: ${effect}`),
+		...violated(old, wanted).map(([name, { effect }]) => `${name} not as declared: ${effect}`),
+		...(old.owed.length > 0
+			? [`an earlier run ended before the restart that it owed (${old.owed.join(", ")}): it is done now`]
+			: []),
 	];
 }
 
 async function apply(
-	wanted: Inputs,
-	old: Pick<State, "files" | "revisions">,
+	wanted: FileSetDeclaration,
+	old: Pick<FileSetState, "files" | "lines" | "revisions">,
 	groups: string[],
 	owed: string[],
 	context: Context,
 ): Promise<Properties> {
+	const settled = { owed: [], interrupted: false, unreachable: "" };
 	if (context.preview) {
 		const pending = Object.fromEntries(groups.map((name) => [name, UNKNOWN]));
-		return { ...wanted, revisions: { ...old.revisions, ...pending }, owed: [], interrupted: false };
+		return { ...wanted, ...settled, revisions: { ...old.revisions, ...pending } };
 	}
-	const removed = wholeFiles(old.files).filter(([filePath]) => wanted.files[filePath] === undefined);
+	const removed = wholeFiles(old.files).filter(([path]) => wanted.files[path] === undefined);
 	const archive = await pack(wanted, removed, owed);
-	const result = await run(
+	const answer = await run(
 		wanted.connection,
 		["apply", wanted.name],
 		archive,
 		`host ${wanted.connection.host} was not changed`,
 	);
-	const lines = result.stdout
+	const lines = answer
 		.toString()
 		.split("\n")
 		.map((line) => line.split("\t"));
 	for (const [kind, what] of lines) if (kind === "remedied") context.log("info", `${wanted.connection.host}: ${what}`);
-	const changed = lines.filter(([kind]) => kind === "changed").map(([, filePath]) => filePath);
+	const changed = lines.filter(([kind]) => kind === "changed").map(([, path]) => path);
 	if (changed.length > 0) context.log("info", `replaced on ${wanted.connection.host}: ${changed.join(", ")}`);
 	const revisions = Object.fromEntries(
 		lines.filter(([kind]) => kind === "revisions").map(([, name, value]) => [name, value]),
 	);
-	return { ...wanted, revisions, owed: [], interrupted: false };
+	return { ...wanted, ...settled, revisions };
 }
 
-async function run(connection: Connection, args: string[], stdin: Buffer | string, doing: string) {
-	const command = ["sh", "-c", script, "fileset", ...args].map(quote).join(" ");
-	const result = await exec(connection, command, stdin);
-	if (result.code !== 0) {
-		const said = result.stderr.trim().replace(/\.([^/\s]+)\.staged\b/g, "$1");
-		throw new Error(`${doing}: ${said || `the script ended with status ${result.code}`}`);
-	}
-	return result;
-}
+/** Printed before the script's own output, which begins after it: a login shell may print something first. */
+const BEGIN = "pulumi-host: begin\n";
 
-function quote(text: string): string {
-	return `'${text.replaceAll("'", `'\\''`)}'`;
+/** Runs an action of fileset.sh; resolves with what it printed. */
+async function run(connection: Connection, args: string[], input: Buffer | string, doing: string): Promise<Buffer> {
+	const script = Buffer.from(`printf '${BEGIN.replace("\n", "\\n")}'\n${farSide}`);
+	// Words that every login shell reads alike, csh and fish too. The script comes first on standard input.
+	const command = ["sh", "-c", `'eval "$(head -c ${script.length})"'`, "fileset", ...args].join(" ");
+	const { code, stdout, stderr } = await exec(connection, command, Buffer.concat([script, Buffer.from(input)]));
+	const begin = stdout.indexOf(BEGIN);
+	if (code === 0 && begin !== -1) return stdout.subarray(begin + BEGIN.length);
+	const words = stderr.trim().replace(/\.([^/]+)\.staged\b/g, "$1");
+	if (begin !== -1) throw new Error(`${doing}: ${words || `the script ended with status ${code}`}`);
+	const said = `${stdout.toString().trim()} ${words}`.trim().slice(0, 1000);
+	throw new Error(
+		`${doing}: the login of ${connection.user} does not run commands (status ${code}); it says: ${said || "nothing"}`,
+	);
 }
 
 /** Those that are ours as a whole: the others stay when they are no longer declared. */
-function wholeFiles(files: Inputs["files"]): [path: string, file: Inputs["files"][string]][] {
-	return Object.entries(files).filter(([, { within }]) => within === undefined);
+function wholeFiles(files: FileSetDeclaration["files"]): [path: string, file: ManagedFile][] {
+	return Object.entries(files).filter(([, { yamlPath }]) => yamlPath === undefined);
 }
 
 /** What is live, as far as it is declared. */
-function declaredContent({ within, content }: Inputs["files"][string], live: LiveFile): string {
-	if (within === undefined) return live.content;
+function declaredContent({ yamlPath, content }: ManagedFile, live: LiveFile): string {
+	if (yamlPath === undefined || !live.isFile) return live.text;
 	try {
-		return readPart(live.content, within, content);
+		return readPart(live.text, yamlPath, content);
 	} catch (error) {
 		if (!(error instanceof YamlPartError)) throw error;
 		return `(${error.message})\n`;
 	}
 }
 
-/**
- * The files as they are to be written. Where a part is declared, the rest is what is live now, and `from` the SHA-256
- * of that; else it is "-".
- */
-async function wholeContents({ name, connection, files }: Inputs) {
-	const parts = Object.entries(files).filter(([, { within }]) => within !== undefined);
+/** A file as it is to be written. */
+interface WholeFile {
+	path: string;
+	content: string | Buffer;
+	/** "-" where the one that is live stays. */
+	mode: string;
+	owner: string;
+	notify: string[];
+	/** The SHA-256 of what a part was put into, "absent" where there was nothing, "-" where the whole is declared. */
+	from: string;
+}
+
+/** Where a part is declared, the rest is what is live now. */
+async function wholeFilesOf({ name, connection, files, lines }: FileSetDeclaration): Promise<WholeFile[]> {
+	const parts = Object.entries(files).filter(([, { yamlPath }]) => yamlPath !== undefined);
 	const unchanged = `host ${connection.host} was not changed`;
-	const question = [entry("paths", rows(parts.map(([filePath]) => [filePath]))), entry("conditions/list", "")];
-	const live = parts.length > 0 && (await run(connection, ["read", name], await tarball(question), unchanged)).stdout;
-	const found = live ? await unpack(live) : new Map<string, LiveFile>();
-	return Object.entries(files).map(([filePath, file]): [string, typeof file & { from: string }] => {
-		if (file.within === undefined) return [filePath, { ...file, from: "-" }];
-		const now = found.get(filePath);
-		if (now === undefined || !now.mode.startsWith("0"))
-			throw new Error(`${unchanged}: ${filePath} is not a file, and only a part of it is declared`);
+	const paths = [...parts.map(([path]) => path), ...Object.keys(lines)];
+	const question = [entry("paths", rows(paths.map((path) => [path]))), entry("conditions/list", "")];
+	const found =
+		paths.length > 0
+			? await unpack(await run(connection, ["read", name], await tarball(question), unchanged))
+			: new Map<string, LiveFile>();
+	const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
+	const whole = Object.entries(files).map(([path, { content, mode, owner, notify, yamlPath }]): WholeFile => {
+		const file = { path, content, mode: mode.replace(/^0+(?=.)/, ""), owner, notify, from: "-" };
+		if (yamlPath === undefined) return file;
+		const now = found.get(path);
+		if (!now?.isFile) throw new Error(`${unchanged}: ${path} is not a file, and only a part of it is declared`);
 		try {
-			const content = writePart(now.content, file.within, file.content);
-			return [filePath, { ...file, content, from: createHash("sha256").update(now.content).digest("hex") }];
+			return { ...file, content: writePart(now.text, yamlPath, content), from: digest(now.bytes) };
 		} catch (error) {
 			if (!(error instanceof YamlPartError)) throw error;
-			throw new Error(`${unchanged}: ${filePath}: ${error.message}`);
+			throw new Error(`${unchanged}: ${path}: ${error.message}`);
 		}
 	});
+	const ofLines = Object.entries(lines).flatMap(([path, declared]): WholeFile[] => {
+		const now = found.get(path);
+		if (now?.isFile === false)
+			throw new Error(`${unchanged}: ${path} is ${now.text.slice(1, -1)}, and only lines of a file are declared`);
+		if (now === undefined && declared.present.length === 0) return [];
+		const content = Buffer.from(writeLines(now?.bytes.toString("latin1") ?? "", declared), "latin1");
+		const { notify } = declared;
+		if (now === undefined) return [{ path, content, mode: "600", owner: "root:root", notify, from: "absent" }];
+		return [{ path, content, mode: "-", owner: "-", notify, from: digest(now.bytes) }];
+	});
+	return [...whole, ...ofLines];
 }
 
 /** The tar that `fileset.sh apply` reads. */
-async function pack(wanted: Inputs, removed: [string, Inputs["files"][string]][], owed: string[]): Promise<Buffer> {
+async function pack(wanted: FileSetDeclaration, removed: [string, ManagedFile][], owed: string[]): Promise<Buffer> {
 	const groups = (notify: string[]) => notify.join(" ") || "-"; // The shell would lose an empty field.
-	const files = await wholeContents(wanted);
+	const files = await wholeFilesOf(wanted);
+	const judges = (folder: string, all: FileSetDeclaration["checks"]) => [
+		...scripts(
+			folder,
+			all.map((judge) => ({ ...judge, fields: [judge.name] })),
+		),
+		...all.map((judge, i) => entry(`${folder}/${i}.files`, rows(judge.files.map((path) => [path])))),
+	];
 	return tarball([
-		entry("fileset.sh", script),
+		entry("fileset.sh", farSide),
 		entry(
 			"files/list",
-			rows(files.map(([at, f], i) => [`${i}`, f.mode.replace(/^0+(?=.)/, ""), f.owner, groups(f.notify), f.from, at])),
+			rows(files.map(({ mode, owner, notify, from, path }, i) => [`${i}`, mode, owner, groups(notify), from, path])),
 		),
-		...files.map(([, { content }], i) => entry(`files/${i}`, content)),
+		...files.map(({ content }, i) => entry(`files/${i}`, content)),
 		...scripts(
 			"preconditions",
-			wanted.preconditions.map(({ run, problem, advice }) => [run, problem, advice]),
+			wanted.preconditions.map(({ problem, advice, ...precondition }) => ({
+				...precondition,
+				fields: [problem, advice],
+			})),
 		),
-		...wanted.preconditions.flatMap(({ remedy }, i) => (remedy === undefined ? [] : [entry(`remedies/${i}`, remedy)])),
-		...scripts(
-			"checks",
-			wanted.checks.map(({ run, files, name }) => [run, files.join(" "), name]),
+		...wanted.preconditions.flatMap(({ remedy, args }, i) =>
+			remedy === undefined ? [] : scriptEntries("remedies", i, { script: remedy, args }),
 		),
-		entry("removals/list", rows(removed.map(([at, { notify }]) => [groups(notify), at]))),
+		...judges("checks", wanted.checks),
+		...judges("hooks", wanted.beforeActivation),
+		entry("removals/list", rows(removed.map(([path, { notify }]) => [groups(notify), path]))),
 		entry("owed", rows(owed.map((name) => [name]))),
 	]);
 }
 
-function entry(name: string, content: string): TarEntry {
+function entry(name: string, content: string | Buffer): TarEntry {
 	return { name, mode: 0o600, content };
 }
 
@@ -337,16 +417,30 @@ function rows(table: string[][]): string {
 	return table.map((row) => `${row.join("\t")}\n`).join("");
 }
 
+interface Script {
+	script: string;
+	args?: string[] | undefined;
+}
+
 /** Numbered scripts in a folder, and the list of what belongs to each. */
-function scripts(folder: string, all: [run: string, ...fields: string[]][]): TarEntry[] {
+function scripts(folder: string, all: (Script & { fields: string[] })[]): TarEntry[] {
 	return [
-		entry(`${folder}/list`, rows(all.map(([, ...fields], i) => [`${i}`, ...fields]))),
-		...all.map(([run], i) => entry(`${folder}/${i}`, run)),
+		entry(`${folder}/list`, rows(all.map(({ fields }, i) => [`${i}`, ...fields]))),
+		...all.flatMap((one, i) => scriptEntries(folder, i, one)),
 	];
 }
 
+/** Its text, and its arguments as words that the shell reads as they are, whatever is in them. */
+function scriptEntries(folder: string, i: number, { script, args = [] }: Script): TarEntry[] {
+	return [entry(`${folder}/${i}`, script), entry(`${folder}/${i}.args`, args.map(quote).join(" "))];
+}
+
 interface LiveFile {
-	content: string;
+	isFile: boolean;
+	/** For what is no file, what it is, in parentheses. */
+	text: string;
+	bytes: Buffer;
+	/** Octal, four digits; for what is no file, what it is. */
 	mode: string;
 	owner: string;
 }
@@ -359,9 +453,13 @@ async function unpack(archive: Buffer): Promise<Map<string, LiveFile>> {
 		const { name, type, mode, uname, gname, uid, gid, linkname } = entry.header;
 		const chunks: Buffer[] = [];
 		for await (const chunk of entry) chunks.push(chunk as Buffer);
+		const bytes = Buffer.concat(chunks);
+		const isFile = type === "file";
 		found.set(name.replace(/\/$/, ""), {
-			content: type === "file" ? Buffer.concat(chunks).toString() : `(a ${type}${linkname ? ` to ${linkname}` : ""})`,
-			mode: type === "file" ? `0${((mode ?? 0) & 0o7777).toString(8).padStart(3, "0")}` : `${type}`,
+			isFile,
+			text: isFile ? bytes.toString() : `(a ${type}${linkname ? ` to ${linkname}` : ""})`,
+			bytes,
+			mode: isFile ? `0${((mode ?? 0) & 0o7777).toString(8).padStart(3, "0")}` : `${type}`,
 			owner: `${uname || uid}:${gname || gid}`,
 		});
 	}

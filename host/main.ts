@@ -1,4 +1,6 @@
 import { FileSet } from "./fileSet.ts";
+import { packageSchema } from "./packageSchema.ts";
 import { serve } from "./protocol.ts";
 
-await serve({ version: "0.1.0", types: { "host:index:FileSet": FileSet } });
+const version = "0.2.0";
+await serve({ version, types: { "host:index:FileSet": FileSet }, schema: () => packageSchema(version) });

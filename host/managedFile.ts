@@ -1,38 +1,29 @@
-/** One file on a host: what it should be, and who has to react when it changes. */
-export interface ManagedFile {
-	content: string;
+import type { ManagedFile } from "./fileSetSchema.ts";
+
+/** One file on a host as it was rendered, before it is told to Pulumi. */
+export interface RenderedFile extends ManagedFile {
 	/** True where the content must not be shown: in state, previews or logs. */
 	secret: boolean;
-	/** Octal, four digits. */
-	mode: string;
-	/** `user:group`. */
-	owner: string;
-	/** The groups that react, of `compose`, `nginx` and `systemd`. */
-	notify: string[];
-	/** For people: what happens because this file changed. */
-	reaction: string;
-	/** Where `content` is only a part of a YAML file: the keys that lead to the mapping it is in. */
-	within?: string[];
 }
 
 /** Files by absolute path. */
-export type ManagedFiles = Record<string, ManagedFile>;
+export type RenderedFiles = Record<string, RenderedFile>;
 
 interface Options {
-	/** The groups that react; nobody does without it. */
+	/** The groups that react. None by default. */
 	notify?: string[];
-	/** False unless said otherwise. */
+	/** False by default. */
 	secret?: boolean;
-	/** 0644, and 0600 for a secret, unless said otherwise. */
+	/** 0600 for a secret and 0644 for everything else by default. */
 	mode?: string;
-	within?: string[];
+	yamlPath?: string[];
 }
 
 /** A file of root's. */
 export function managedFile(
 	content: string,
-	reaction: string,
-	{ notify = [], secret = false, mode = secret ? "0600" : "0644", within }: Options = {},
-): ManagedFile {
-	return { content, secret, mode, owner: "root:root", notify, reaction, ...(within && { within }) };
+	effect: string,
+	{ notify = [], secret = false, mode = secret ? "0600" : "0644", yamlPath }: Options = {},
+): RenderedFile {
+	return { content, secret, mode, owner: "root:root", notify, effect, ...(yamlPath && { yamlPath }) };
 }

@@ -37,8 +37,8 @@ export interface Context {
 
 /** One resource type. Every method may throw an `Error`, whose message is shown to the user as it is. */
 export interface ResourceType {
-	/** Returns what is wrong with the inputs, by property; an empty object if nothing is. */
-	check(inputs: Properties): Record<string, string>;
+	/** Returns the inputs with their defaults filled in, and what is wrong with them, by property. */
+	check(inputs: Properties): { inputs: Properties; failures: Record<string, string> };
 	/** Compares the state with new inputs; an empty result means that nothing has to be done. */
 	diff(state: Properties, inputs: Properties): Diff;
 	create(inputs: Properties, context: Context): Promise<{ id: string; state: Properties }>;
@@ -58,6 +58,8 @@ export interface Plugin {
 	types: Record<string, ResourceType>;
 	/** Takes the provider's own inputs, before any resource is asked for. */
 	configure?(inputs: Properties): void;
+	/** The package schema that it publishes, as an object; none without it. */
+	schema?(): object;
 }
 
 /** Serves the plugin to the engine that started this process, until that engine is gone. */
@@ -116,7 +118,9 @@ class Service {
 
 		const handlers = {
 			getPluginInfo: unary((_: unknown) => new pluginproto.PluginInfo().setVersion(plugin.version)),
-			getSchema: unary((_: unknown) => new proto.GetSchemaResponse().setSchema("{}")),
+			getSchema: unary((_: unknown) =>
+				new proto.GetSchemaResponse().setSchema(JSON.stringify(plugin.schema?.() ?? {})),
+			),
 			attach: unary((_: unknown) => new emptyproto.Empty()),
 			cancel: unary((_: unknown) => new emptyproto.Empty()),
 			checkConfig: unary((request: InstanceType<typeof proto.CheckRequest>) =>
@@ -129,11 +133,13 @@ class Service {
 				return new proto.ConfigureResponse().setSupportspreview(true);
 			}),
 			check: unary((request: InstanceType<typeof proto.CheckRequest>) => {
-				const failures = Object.entries(typeOf(request.getUrn()).check(properties(request.getNews())));
+				const { inputs, failures } = typeOf(request.getUrn()).check(properties(request.getNews()));
 				return new proto.CheckResponse()
-					.setInputs(request.getNews())
+					.setInputs(struct(inputs))
 					.setFailuresList(
-						failures.map(([property, reason]) => new proto.CheckFailure().setProperty(property).setReason(reason)),
+						Object.entries(failures).map(([property, reason]) =>
+							new proto.CheckFailure().setProperty(property).setReason(reason),
+						),
 					);
 			}),
 			diff: unary((request: InstanceType<typeof proto.DiffRequest>) => {

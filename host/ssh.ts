@@ -1,19 +1,9 @@
 /** One SSH connection a host, its key pinned, shared by all operations of this process. */
 import { createHash } from "node:crypto";
 import ssh2 from "ssh2";
+import type { Connection } from "./fileSetSchema.ts";
 
-/** Where a host is and how it proves itself and we prove ourselves. */
-export interface Connection {
-	/** Name or address. */
-	host: string;
-	/** TCP port, 22 unless said otherwise. */
-	port?: number;
-	user: string;
-	/** Private key in OpenSSH or PEM form, unencrypted. */
-	privateKey: string;
-	/** The host's public key, `<type> <base64>`, as in known_hosts after the name. */
-	hostKey: string;
-}
+export type { Connection };
 
 export interface ExecResult {
 	code: number;

@@ -4,7 +4,7 @@ export interface TarEntry {
 	name: string;
 	/** Permission bits. */
 	mode: number;
-	content: string;
+	content: string | Buffer;
 }
 
 /** A tar of these files, owned by root. */

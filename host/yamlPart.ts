@@ -8,11 +8,11 @@ export class YamlPartError extends Error {}
 type Values = Record<string, unknown>;
 
 /**
- * What the file has at `within` (keys from the root to the mapping) of the keys that `declared` has, a YAML mapping,
+ * What the file has at `yamlPath` (keys from the root to the mapping) of the keys that `declared` has, a YAML mapping,
  * as YAML in the same order. Throws a YamlPartError where the text is not YAML.
  */
-export function readPart(text: string, within: string[], declared: string): string {
-	const found = at(plain(text), within) ?? {};
+export function readPart(text: string, yamlPath: string[], declared: string): string {
+	const found = at(plain(text), yamlPath) ?? {};
 	const keys = Object.keys(plain(declared)).filter((key) => key in found);
 	return stringify(Object.fromEntries(keys.map((key) => [key, found[key]])));
 }
@@ -21,21 +21,21 @@ export function readPart(text: string, within: string[], declared: string): stri
  * The text with the keys of `declared`, a YAML mapping, as it has them. The mapping itself may be new; the one it is
  * in has to be there. Throws a YamlPartError where it is not, or where nothing else would stay as it is.
  */
-export function writePart(text: string, within: string[], declared: string): string {
-	const [outer, name] = [within.slice(0, -1), within.at(-1) as string];
+export function writePart(text: string, yamlPath: string[], declared: string): string {
+	const [outer, name] = [yamlPath.slice(0, -1), yamlPath.at(-1) as string];
 	const [was, wanted, values] = [plain(text), plain(text), plain(declared)];
 	const holder = at(wanted, outer);
 	if (holder === undefined) throw new YamlPartError(`it has no ${outer.join(".")}`);
-	const there = at(was, within);
+	const there = at(was, yamlPath);
 	holder[name] = { ...there, ...values };
 	const result =
 		there === undefined
 			? set(text, outer, name, values)
 			: Object.entries(values)
 					.filter(([key, value]) => !isDeepStrictEqual(there[key], value))
-					.reduce((sofar, [key, value]) => set(sofar, within, key, value), text);
+					.reduce((sofar, [key, value]) => set(sofar, yamlPath, key, value), text);
 	if (!isDeepStrictEqual(plain(result), wanted))
-		throw new YamlPartError(`${within.join(".")} can't be changed on its own; change it by hand once`);
+		throw new YamlPartError(`${yamlPath.join(".")} can't be changed on its own; change it by hand once`);
 	return result;
 }
 

@@ -64,59 +64,44 @@ export async function configureStack(
 		step.run("pulumi", [...args, "--non-interactive"], { cwd: checkout, env, ...(input !== undefined && { input }) });
 	const file = join(checkout, `Pulumi.${STACK}.yaml`);
 
+	const reached = { address: "127.0.0.1", hostKey: keys.host.public };
+	const servers = {
+		primary: dns.address,
+		fallback: publicDns.address,
+		search: "viktorbarzin.lan",
+		revertSeconds: 15,
+	};
 	const plain = {
-		registryHost: { address: "127.0.0.1", port: registryVm.sshPort },
-		registryHostKey: keys.host.public,
 		images: { ...vmImages, node: nodeImage },
 		monitoring: {
 			namespace: "monitoring",
 			pushgateway: `http://${monitoring.pushgateway.name}:9091`,
 			rules: "ConfigMap",
 		},
-		dns: {
-			names: { internal: [names.internal.name], external: names.external.name },
-			hosts: [
-				{
-					name: registryVm.hostname,
-					address: "127.0.0.1",
-					port: registryVm.sshPort,
-					hostKey: keys.host.public,
-					netplan: { interface: "eth0" },
-					primary: dns.address,
-					fallback: publicDns.address,
-					search: "viktorbarzin.lan",
+		dnsNames: { internal: [names.internal.name], external: names.external.name },
+		hosts: {
+			[registryVm.hostname]: {
+				...reached,
+				port: registryVm.sshPort,
+				registry: {
+					uiPort: registryVm.uiPort,
+					subnet: registryVm.subnet,
+					caches: caches.map(({ upstream, ...cache }) => ({ ...cache, upstream: upstream.url })),
+					private: privateRegistry,
 				},
-				{
-					name: proxmox.hostname,
-					address: "127.0.0.1",
-					port: proxmox.sshPort,
-					hostKey: keys.host.public,
-					primary: dns.address,
-					fallback: publicDns.address,
-					search: "viktorbarzin.lan",
-				},
-				{
-					name: "truenas",
-					address: "127.0.0.1",
-					port: 9,
-					primary: dns.address,
-					fallback: publicDns.address,
-					search: "viktorbarzin.lan",
-					deferred: "2026-04-19",
-				},
-			],
+				dns: { ...servers, netplan: { interface: "eth0" } },
+			},
+			[proxmox.hostname]: { ...reached, port: proxmox.sshPort, dns: servers },
+			truenas: { address: "127.0.0.1", port: 9, deferred: "2026-04-19", dns: servers },
 		},
 		registryCa: await readFile(keys.caPath, "utf8"),
-		uiPort: registryVm.uiPort,
-		subnet: registryVm.subnet,
-		caches: caches.map(({ upstream, ...cache }) => ({ ...cache, upstream: upstream.url })),
-		privateRegistry,
 		registryUser: keys.registry.user,
 		dockerhubUsername: keys.dockerhub.username,
 		tlsCertificate: keys.certificate,
 	};
 	const secrets = {
-		sshPrivateKey: keys.login.private,
+		[`sshPrivateKeys.${registryVm.hostname}`]: keys.login.private,
+		[`sshPrivateKeys.${proxmox.hostname}`]: keys.login.private,
 		registryPassword: keys.registry.password,
 		dockerhubPassword: keys.dockerhub.password,
 		tlsPrivateKey: keys.certificateKey,
@@ -138,7 +123,7 @@ export async function configureStack(
 	);
 	await writeFile(file, stringify({ ...(encryptionsalt && { encryptionsalt }), config: namespaced }));
 	for (const [key, value] of Object.entries(secrets))
-		await pulumi(["config", "set", "--stack", STACK, "--secret", key], value);
+		await pulumi(["config", "set", "--stack", STACK, "--secret", "--path", key], value);
 	const written = parseDocument(await readFile(file, "utf8")).toString();
 	await writeFile(
 		file,

@@ -41,7 +41,7 @@ export interface Identity {
 
 const RETRIED = [429, 500, 502, 503, 504];
 /** After all retries: somebody else's trouble, which says nothing about what was asked for. A 500 does. */
-const UNTOLD = [429, 502, 503, 504];
+const INCONCLUSIVE = [429, 502, 503, 504];
 /** A manifest is small; more than this is not read (the registry itself takes no more than 4 MiB). */
 const MANIFEST_LIMIT = 4 * 1024 * 1024;
 /** One page of a list; a registry refuses to give more than 1000 at once. */
@@ -216,7 +216,7 @@ export class Registry {
 				`${method} ${this.#url}${path}: answered ${response.statusCode}; are user and password right?`,
 			);
 		}
-		if (UNTOLD.includes(response.statusCode)) {
+		if (INCONCLUSIVE.includes(response.statusCode)) {
 			await response.body.dump();
 			throw new RegistryError(`${method} ${this.#url}${path}: answered ${response.statusCode}`);
 		}

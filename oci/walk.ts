@@ -15,7 +15,7 @@ export interface Defect {
 export interface Walk {
 	defects: Defect[];
 	/** What could not be told, as sentences. */
-	untold: string[];
+	inconclusive: string[];
 	/** Indexes among them. */
 	manifests: number;
 	indexes: number;
@@ -59,7 +59,7 @@ export async function walk(
 	{ deep = () => false }: WalkOptions = {},
 ): Promise<Walk> {
 	const visits = new Map<string, Promise<Visit>>();
-	const result: Walk = { defects: [], untold: [], indexes: 0, manifests: 0, blobs: 0 };
+	const result: Walk = { defects: [], inconclusive: [], indexes: 0, manifests: 0, blobs: 0 };
 	const defects = new Map<string, Defect>();
 
 	const found = await Promise.all(references.map(async (reference) => (await manifest(reference)).found));
@@ -80,7 +80,7 @@ export async function walk(
 		if (known !== undefined) return known;
 		const visiting = visit().catch((error: unknown) => {
 			if (!(error instanceof RegistryError)) throw error;
-			result.untold.push(error.message);
+			result.inconclusive.push(error.message);
 			return { found: [] };
 		});
 		visits.set(key, visiting);

@@ -1,35 +1,26 @@
 /**
- * npm run render -- STACK FOLDER: writes every file that the stack would put on a host to
- * FOLDER/HOST/PATH, without reaching anything. Secrets are not needed and not written.
+ * npm run render -- STACK FOLDER: writes every file that the stack would put on a host to FOLDER/HOST/PATH, and every
+ * Kubernetes object to FOLDER/kubernetes, without reaching anything. Secrets are not needed and not written.
  */
 import { chmod, mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse, stringify } from "yaml";
-import { resolver } from "../components/dnsResolver/files.ts";
-import { registryVmFiles } from "../components/registryVm/files.ts";
-import { ConfigError, fromText, isRegistryHost, operatorKeys, optionalSecretKeys, parseConfig } from "../config.ts";
-import type { ManagedFiles } from "../host/managedFile.ts";
+import { resolverSet } from "../components/dnsResolver/files.ts";
+import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
+import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
+import { type Config, ConfigError, configKeys, fromText, operatorKeys, PROJECT, parseConfig } from "../config.ts";
+import type { RenderedFiles } from "../host/managedFile.ts";
 
-const PROJECT = "homelab-registry:";
-
-/** Stand-ins that satisfy the config's checks and can't be taken for the real thing. */
-const marks: Record<(typeof operatorKeys)[number], string> = {
-	registryHostKey: "ssh-ed25519 NOTSET",
-	sshPrivateKey: "-----BEGIN PRIVATE KEY----- (secret sshPrivateKey)",
-	registryUser: "(registryUser)",
-	registryPassword: "(secret registryPassword)",
-	dockerhubUsername: "(dockerhubUsername)",
-	dockerhubPassword: "(secret dockerhubPassword)",
-	tlsCertificate: "-----BEGIN CERTIFICATE----- (tlsCertificate)",
-	tlsPrivateKey: "-----BEGIN PRIVATE KEY----- (secret tlsPrivateKey)",
-};
+/** In place of what proves a host and logs in to it: satisfies the config's checks, and nobody takes it for real. */
+const HOST_KEY = "ssh-ed25519 NOTSET";
+const PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY----- (secret sshPrivateKeys)";
 
 await new Command()
 	.name("npm run render --")
-	.description("Write every file the stack would put on a host, without reaching anything.")
+	.description("Write every file and Kubernetes object that the stack would make, without reaching anything.")
 	.argument("<stack>", "the stack, for example prod")
-	.argument("<folder>", "where to write to: FOLDER/HOST/PATH")
+	.argument("<folder>", "where to write to: FOLDER/HOST/PATH and FOLDER/kubernetes")
 	.action(render)
 	.parseAsync()
 	.catch((error: unknown) => {
@@ -40,27 +31,42 @@ await new Command()
 
 async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
-	const hosts: Record<string, ManagedFiles> = { registry: registryVmFiles(config) };
-	for (const host of config.dns.hosts.filter(({ deferred }) => deferred === undefined)) {
-		const name = isRegistryHost(config, host) ? "registry" : host.name;
-		hosts[name] = { ...hosts[name], ...resolver(config, host).files };
-	}
+	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
+	const objects = config.hosts.flatMap(({ name, registry }) =>
+		registry ? [{ name, registry: registry.private }] : [],
+	);
+	const manifests = objects.flatMap(({ name, registry }, i) => {
+		const settings = { ...config.monitoring, suffix: i === 0 ? "" : `-${name}`, image: config.images.node, registry };
+		return integrityObjects(settings, placeholders, config.registryCa);
+	});
 	let count = 0;
-	for (const [host, files] of Object.entries(hosts)) {
-		for (const [path, { content, mode, within }] of Object.entries(files)) {
-			const target = join(folder, host, path);
-			await mkdir(dirname(target), { recursive: true });
-			await writeFile(target, within ? inPlace(within, content) : content, { mode: 0o600 });
-			await chmod(target, Number.parseInt(mode, 8));
-			count++;
-		}
-	}
-	console.log(`${count} files of ${Object.keys(hosts).join(", ")} are in ${folder}`);
+	const write = async (path: string, content: string, mode: string) => {
+		const target = join(folder, path);
+		await mkdir(dirname(target), { recursive: true });
+		await writeFile(target, content, { mode: 0o600 });
+		await chmod(target, Number.parseInt(mode, 8));
+		count++;
+	};
+	for (const [host, files] of Object.entries(hosts))
+		for (const [path, { content, mode, yamlPath }] of Object.entries(files))
+			await write(join(host, path), yamlPath ? inPlace(yamlPath, content) : content, mode);
+	for (const object of manifests)
+		await write(join("kubernetes", `${object.kind}-${object.metadata.name}.yaml`), stringify(object), "0644");
+	console.log(`${count} files of ${[...Object.keys(hosts), "kubernetes"].join(", ")} are in ${folder}`);
+}
+
+function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): RenderedFiles {
+	const { images, monitoring } = config;
+	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
+	return {
+		...(registry && registryVmFiles({ role: registry, images, canary: monitoring.canary }, config.secrets)),
+		...(dns && resolverSet(dns, config.dnsNames, containers ?? []).files),
+	};
 }
 
 /** A part of a YAML file, where it belongs in it. */
-function inPlace(within: string[], content: string): string {
-	return stringify(within.reduceRight((value, key) => ({ [key]: value }), parse(content)));
+function inPlace(yamlPath: string[], content: string): string {
+	return stringify(yamlPath.reduceRight((value, key) => ({ [key]: value }), parse(content)));
 }
 
 /** The values in Pulumi.<stack>.yaml, with a mark for each one that is encrypted or only the operator has. */
@@ -72,14 +78,16 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 	const { config } = parse(await readFile(path, "utf8")) as { config?: Record<string, unknown> };
 	const values = Object.fromEntries(
 		Object.entries(config ?? {})
-			.filter(([key]) => key.startsWith(PROJECT))
-			.map(([key, value]) => [key.slice(PROJECT.length), value]),
+			.filter(([key]) => key.startsWith(`${PROJECT}:`))
+			.map(([key, value]) => [key.slice(PROJECT.length + 1), value]),
 	);
 	const isEncrypted = (value: unknown) => typeof value === "object" && value !== null && "secure" in value;
-	for (const key of operatorKeys) if (values[key] === undefined || isEncrypted(values[key])) values[key] = marks[key];
-	for (const key of optionalSecretKeys) if (isEncrypted(values[key])) delete values[key];
-	for (const host of (values["dns"] as { hosts?: { hostKey?: string }[] } | undefined)?.hosts ?? [])
-		host.hostKey ??= marks.registryHostKey;
+	for (const key of operatorKeys)
+		if (values[key] === undefined || isEncrypted(values[key])) values[key] = placeholders[key];
+	for (const { name } of configKeys()) if (isEncrypted(values[name])) delete values[name];
+	const hosts = (values["hosts"] ?? {}) as Record<string, { hostKey?: string }>;
+	for (const host of Object.values(hosts)) host.hostKey ??= HOST_KEY;
+	values["sshPrivateKeys"] = Object.fromEntries(Object.keys(hosts).map((name) => [name, PRIVATE_KEY]));
 	// `pulumi config set` writes numbers as text.
 	const text = Object.entries(values).filter((entry): entry is [string, string] => typeof entry[1] === "string");
 	return { ...values, ...fromText(Object.fromEntries(text)) };

@@ -4,12 +4,12 @@
  */
 import { Command } from "commander";
 import { execa } from "execa";
-import { type Config, ConfigError, registryConnection } from "../config.ts";
+import { type Config, ConfigError } from "../config.ts";
 import { ConnectionError, disconnect, exec } from "../host/ssh.ts";
 import { parseReference, type Reference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { type Walk, walk } from "../oci/walk.ts";
-import { stackConfig } from "./stack.ts";
+import { hostWith, stackConfig } from "./stack.ts";
 
 /** What was asked can't be done; the message says why. */
 class RepairError extends Error {}
@@ -18,10 +18,11 @@ const program = new Command()
 	.name("npm run repair --")
 	.description("Put a broken image of the private registry right, as far as its pieces can be had.")
 	.argument("<image>", "registry/repository:tag")
-	.option("--stack <name>", "the stack; otherwise the one that is selected")
+	.option("--stack <name>", "the stack; by default, the one that is selected")
+	.option("--host <name>", "the registry VM; by default, the only one")
 	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-	.action(async (image: string, { stack }: { stack?: string }) => {
-		process.exitCode = await repair(image, await stackConfig(stack));
+	.action(async (image: string, { stack, host }: { stack?: string; host?: string }) => {
+		process.exitCode = await repair(image, await stackConfig(stack), host);
 	});
 try {
 	await program.parseAsync();
@@ -33,20 +34,20 @@ try {
 	await disconnect();
 }
 
-async function repair(image: string, config: Config): Promise<number> {
+async function repair(image: string, config: Config, name: string | undefined): Promise<number> {
 	const reference = parseReference(image);
 	if (reference === undefined) throw new RepairError(`"${image}" is not of the form registry/repository:tag`);
 	const registry = new Registry({
 		url: `https://${reference.registry}`,
-		credentials: { user: config.registryUser, password: config.registryPassword },
+		credentials: { user: config.secrets.registryUser, password: config.secrets.registryPassword },
 		...(config.registryCa !== undefined && { ca: config.registryCa }),
 	});
 	try {
 		if (await isWhole(registry, reference)) return end(`${image} is whole`, 0);
-		const host = registryConnection(config);
-		const { code, stdout, stderr } = await exec(host, `/opt/registry/repair.sh '${reference.repository}'`);
+		const { connection } = hostWith(config, "registry", name);
+		const { code, stdout, stderr } = await exec(connection, `/opt/registry/repair.sh '${reference.repository}'`);
 		process.stdout.write(stdout);
-		if (code > 1) throw new RepairError(`${host.host}: ${stderr.trim()}`);
+		if (code > 1) throw new RepairError(`${connection.host}: ${stderr.trim()}`);
 		if (await isWhole(registry, reference)) return end(`${image} is whole again`, 0);
 		for (const line of await elsewhere(registry, image, reference)) console.log(line);
 		return end(`${image} is still broken`, 1);
@@ -63,7 +64,8 @@ function end(line: string, status: number): number {
 /** Everything is read, because what is to be put right need not be missing. */
 async function look(registry: Registry, { repository, reference }: Reference): Promise<Walk> {
 	const walked = await walk(registry, repository, [reference], { deep: () => true });
-	if (walked.defects.length === 0 && walked.untold[0] !== undefined) throw new RegistryError(walked.untold[0]);
+	if (walked.defects.length === 0 && walked.inconclusive[0] !== undefined)
+		throw new RegistryError(walked.inconclusive[0]);
 	return walked;
 }
 

@@ -4,9 +4,9 @@
  */
 import { Command } from "commander";
 import { BOUNCE, FILE_SET } from "../components/registryVm/bounce.ts";
-import { ConfigError, registryConnection } from "../config.ts";
+import { ConfigError } from "../config.ts";
 import { type Connection, ConnectionError, disconnect, exec } from "../host/ssh.ts";
-import { stackConfig } from "./stack.ts";
+import { hostWith, stackConfig } from "./stack.ts";
 
 const FILESET = "/var/lib/pulumi-host/fileset.sh";
 
@@ -16,7 +16,8 @@ class RollbackError extends Error {}
 const program = new Command()
 	.name("npm run rollback --")
 	.description("Go back to an earlier generation of the registry VM's files.")
-	.option("--stack <name>", "the stack; otherwise the one that is selected");
+	.option("--stack <name>", "the stack; by default, the one that is selected")
+	.option("--host <name>", "the registry VM; by default, the only one");
 program.command("list").description("list the generations, newest first: name, time, files it replaced").action(list);
 program
 	.command("to-before <generation>")
@@ -62,5 +63,6 @@ async function onHost(host: Connection, command: string): Promise<string> {
 }
 
 async function connection(): Promise<Connection> {
-	return registryConnection(await stackConfig(program.opts<{ stack?: string }>().stack));
+	const { stack, host } = program.opts<{ stack?: string; host?: string }>();
+	return hostWith(await stackConfig(stack), "registry", host).connection;
 }

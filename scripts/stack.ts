@@ -1,6 +1,6 @@
 /** The stack's config, for commands that run beside `pulumi up` and need what it has. */
 import { execa } from "execa";
-import { type Config, ConfigError, fromText, parseConfig } from "../config.ts";
+import { type Config, ConfigError, fromText, type Host, PROJECT, parseConfig } from "../config.ts";
 
 /** Of the stack of that name, or the one that is selected. Throws a ConfigError where there is none, or it is wrong. */
 export async function stackConfig(stack: string | undefined): Promise<Config> {
@@ -8,6 +8,28 @@ export async function stackConfig(stack: string | undefined): Promise<Config> {
 	const { stdout, stderr, failed } = await execa("pulumi", args, { reject: false });
 	if (failed) throw new ConfigError(`the stack's config can't be read: ${stderr}`);
 	const entries = Object.entries(JSON.parse(stdout) as Record<string, { value: string }>);
-	const values = Object.fromEntries(entries.map(([key, { value }]) => [key.replace(/^homelab-registry:/, ""), value]));
+	const values = Object.fromEntries(entries.map(([key, { value }]) => [key.replace(`${PROJECT}:`, ""), value]));
 	return parseConfig(stack ?? "the selected one", fromText(values));
+}
+
+/**
+ * The host of that name with that role; without a name, the only one that has it. Throws a ConfigError that lists them
+ * where there is none, or more than one.
+ */
+export function hostWith<Role extends "registry" | "dns">(
+	{ hosts, deferred }: Config,
+	role: Role,
+	name?: string,
+): Host & Required<Pick<Host, Role>> {
+	const since = deferred.find((host) => host.name === name)?.since;
+	if (since !== undefined) throw new ConfigError(`${name} is deferred since ${since}`);
+	const all = hosts.filter((host): host is Host & Required<Pick<Host, Role>> => host[role] !== undefined);
+	const known = all.map((host) => host.name).join(", ") || "none";
+	const found = name === undefined && all.length === 1 ? all[0] : all.find((host) => host.name === name);
+	if (found !== undefined) return found;
+	throw new ConfigError(
+		name === undefined
+			? `say which host with --host; those with the role ${role} are: ${known}`
+			: `there is no host ${name} with the role ${role} in the config; there are: ${known}`,
+	);
 }

@@ -49,15 +49,15 @@ async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<
 		...(user && password && { credentials: { user, password } }),
 	});
 	try {
-		const { defects, untold, manifests, blobs } = await walk(registry, repository, [reference], {
+		const { defects, inconclusive, manifests, blobs } = await walk(registry, repository, [reference], {
 			deep: () => deep,
 		});
 		for (const { subject, detail } of defects) console.error(`${repository} ${subject} ${detail}`);
-		for (const line of untold) console.error(`could not tell: ${line}`);
+		for (const line of inconclusive) console.error(`could not tell: ${line}`);
 		if (defects.length > 0) console.log(`${image} is broken in ${defects.length} places`);
-		else if (untold.length === 0)
+		else if (inconclusive.length === 0)
 			console.log(`${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`);
-		return defects.length > 0 ? 1 : untold.length > 0 ? 2 : 0;
+		return defects.length > 0 ? 1 : inconclusive.length > 0 ? 2 : 0;
 	} finally {
 		await registry.close();
 	}

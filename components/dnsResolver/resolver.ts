@@ -1,24 +1,22 @@
 /** How one kind of host resolves names. */
-
-import type { ManagedFiles } from "../../host/managedFile.ts";
-import type { Check } from "../registryVm/checks.ts";
-import type { Condition } from "../registryVm/conditions.ts";
-import type { Precondition } from "../registryVm/preconditions.ts";
+import type { Check, Condition, Precondition } from "../../host/fileSetSchema.ts";
+import type { RenderedFiles } from "../../host/managedFile.ts";
 
 export interface Resolver {
-	files: ManagedFiles;
+	/** `file` where /etc/resolv.conf is a plain file, `resolved` where systemd-resolved resolves. */
+	kind: "file" | "resolved";
+	/** The files that decide how names are resolved. */
+	files: RenderedFiles;
 	preconditions: Precondition[];
 	checks: Check[];
 	conditions: Record<string, Condition>;
-	/** A shell script that makes what the files say live. */
-	activate: string;
-	/** A shell script that forgets the answers that the host remembers. */
-	forget: string;
+	/** The interface whose servers are set; empty where there is none. */
+	link: string;
+	/** What name-servers.sh prints once the settings are live; empty where nothing has to be waited for. */
+	nameServers: string;
 }
 
-/** In shell: `ask_by FILE NAME [COMMAND ...]` looks a name up as glibc would with FILE as resolv.conf, within COMMAND. */
-export const askBy = `ask_by() {
-	file=$1 name=$2
-	shift 2
-	"$@" unshare --mount sh -c 'mount --bind "$1" "$(readlink -f /etc/resolv.conf)" && exec getent -s dns ahostsv4 "$2"' sh "$file" "$name"
-}`;
+/** The group that reacts to a change of a resolver: its change is committed or taken back. */
+export const GROUP = "dns";
+
+export const FAILBACK_UNIT = "dns-failback.service";

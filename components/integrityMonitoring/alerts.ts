@@ -1,6 +1,6 @@
 /** The alerts on the probe's metrics. */
-import type { Config } from "../../config.ts";
-import { METRIC, PROBE } from "./probe/probe.ts";
+import type { IntegritySettings } from "./args.ts";
+import { METRIC, PROBE } from "./names.ts";
 
 interface Rule {
 	alert: string;
@@ -18,7 +18,7 @@ export interface RuleGroup {
 const HOUR = 3600;
 
 /** As both a PrometheusRule and a rules file have them. */
-export function alertGroups({ monitoring }: Config): RuleGroup[] {
+export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "namespace" | "runbooks">): RuleGroup[] {
 	const rule = (
 		alert: string,
 		severity: Rule["labels"]["severity"],
@@ -35,7 +35,7 @@ export function alertGroups({ monitoring }: Config): RuleGroup[] {
 		annotations: {
 			summary,
 			description,
-			runbook_url: `${monitoring.runbooks}/registry-rebuild-image.md#${section}`,
+			runbook_url: `${runbooks}/registry-rebuild-image.md#${section}`,
 		},
 	});
 	const probe = `job="${PROBE}"`;
@@ -100,10 +100,10 @@ export function alertGroups({ monitoring }: Config): RuleGroup[] {
 				rule(
 					"RegistryIntegrityProbeJobFailing",
 					"warning",
-					`max(max_over_time(kube_job_status_failed{namespace="${monitoring.namespace}", job_name=~"${PROBE}-.+"}[20m])) > 0`,
+					`max(max_over_time(kube_job_status_failed{namespace="${namespace}", job_name=~"${PROBE}-.+"}[20m])) > 0`,
 					"30m",
 					"The probe's jobs fail",
-					`kubectl --namespace ${monitoring.namespace} logs --selector app=${PROBE} says why.`,
+					`kubectl --namespace ${namespace} logs --selector app=${PROBE} says why.`,
 					"the-probe-does-not-tell",
 				),
 				rule(

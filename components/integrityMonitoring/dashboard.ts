@@ -4,7 +4,7 @@ import prometheus from "@grafana/grafana-foundation-sdk/prometheus";
 import stat from "@grafana/grafana-foundation-sdk/stat";
 import table from "@grafana/grafana-foundation-sdk/table";
 import timeseries from "@grafana/grafana-foundation-sdk/timeseries";
-import { METRIC } from "./probe/probe.ts";
+import { METRIC } from "./names.ts";
 
 /** As Grafana imports it, JSON. */
 export function integrityDashboard(): string {
@@ -23,10 +23,10 @@ export function integrityDashboard(): string {
 		.time({ from: "now-24h", to: "now" })
 		.withPanel(number("Broken pieces", `${METRIC}_failures`))
 		.withPanel(number("Catalog accessible", `${METRIC}_catalog_accessible`))
-		.withPanel(number("Could not be told", `${METRIC}_untold`))
+		.withPanel(number("Questions without an answer", `${METRIC}_inconclusive`))
 		.withPanel(number("Repositories", `${METRIC}_repos_checked`))
 		.withPanel(number("Since the last run", `time() - ${METRIC}_last_run_timestamp`, "s"))
-		.withPanel(number("Since all could be told", `time() - ${METRIC}_last_success_timestamp`, "s"))
+		.withPanel(number("Since everything was answered", `time() - ${METRIC}_last_success_timestamp`, "s"))
 		.withPanel(
 			new table.PanelBuilder()
 				.title("Broken pieces by repository")

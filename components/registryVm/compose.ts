@@ -1,16 +1,23 @@
 import { stringify } from "yaml";
-import type { Config } from "../../config.ts";
-import { type Registry, registries } from "./registries.ts";
+import type { RegistryVmSettings } from "./args.ts";
+import { addressIn, type Registry, registries } from "./registries.ts";
 
 /** The compose project's name, by which its containers are found whoever started them. */
 export const COMPOSE_PROJECT = "registry";
+
+/** The network on which the containers meet. */
+export const NETWORK = "registry";
 
 /**
  * `docker-compose.yml`. `digests` has, by service, a digest of the files that the service mounts:
  * compose recreates a container when its label changes, but not when a mounted file does.
  */
-export function compose(config: Config, all: Registry[], digests: Record<string, string>): string {
-	const onNetwork = (address?: string) => ({ registry: address === undefined ? {} : { ipv4_address: address } });
+export function compose(
+	{ role, images }: RegistryVmSettings,
+	all: Registry[],
+	digests: Record<string, string>,
+): string {
+	const onNetwork = (address?: string) => ({ [NETWORK]: address === undefined ? {} : { ipv4_address: address } });
 	const nginxPosition = all.length + 10;
 	return stringify(
 		{
@@ -20,7 +27,7 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					all.map((registry) => [
 						registry.service,
 						{
-							image: config.images.registry,
+							image: images.registry,
 							container_name: registry.service,
 							restart: "always",
 							labels: { "config.digest": digests[registry.service] },
@@ -37,10 +44,10 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					]),
 				),
 				nginx: {
-					image: config.images.nginx,
+					image: images.nginx,
 					container_name: "registry-nginx",
 					restart: "always",
-					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition}`)),
+					networks: onNetwork(addressIn(role, nginxPosition)),
 					ports: all.map(({ port }) => `${port}:${port}`),
 					volumes: [
 						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
@@ -50,11 +57,11 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),
 				},
 				"registry-ui": {
-					image: config.images.ui,
+					image: images.ui,
 					container_name: "registry-ui",
 					restart: "always",
-					networks: onNetwork(config.subnet.replace("0/24", `${nginxPosition + 1}`)),
-					ports: [`${config.uiPort}:80`],
+					networks: onNetwork(addressIn(role, nginxPosition + 1)),
+					ports: [`${role.uiPort}:80`],
 					environment: {
 						SINGLE_REGISTRY: "true",
 						REGISTRY_TITLE: all[0]?.service,
@@ -62,7 +69,7 @@ export function compose(config: Config, all: Registry[], digests: Record<string,
 					},
 				},
 			},
-			networks: { registry: { name: "registry", driver: "bridge", ipam: { config: [addresses(config)] } } },
+			networks: { [NETWORK]: { name: NETWORK, driver: "bridge", ipam: { config: [addresses(role)] } } },
 			volumes: { "nginx-cache": {} },
 		},
 		{ aliasDuplicateObjects: false },
@@ -75,21 +82,21 @@ function managed(source: string, target: string) {
 }
 
 /** Docker hands out the upper half by itself, so that a container run by hand never gets a service's address. */
-function addresses({ subnet }: Config) {
+function addresses({ subnet }: RegistryVmSettings["role"]) {
 	return { subnet, ip_range: subnet.replace("0/24", "128/25") };
 }
 
 /** The image of each container, by container name. */
-export function containerImages(config: Config): Record<string, string> {
+export function containerImages({ role, images }: RegistryVmSettings): Record<string, string> {
 	return {
-		...Object.fromEntries(registries(config).map(({ service }) => [service, config.images.registry])),
-		"registry-nginx": config.images.nginx,
-		"registry-ui": config.images.ui,
+		...Object.fromEntries(registries(role).map(({ service }) => [service, images.registry])),
+		"registry-nginx": images.nginx,
+		"registry-ui": images.ui,
 	};
 }
 
-export function containerNames(config: Config): string[] {
-	return Object.keys(containerImages(config));
+export function containerNames(settings: RegistryVmSettings): string[] {
+	return Object.keys(containerImages(settings));
 }
 
 function healthcheck({ kind }: Registry) {

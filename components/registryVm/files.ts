@@ -1,8 +1,8 @@
 /** Every file of the registry VM. */
 import { createHash, scryptSync } from "node:crypto";
-import type { Config } from "../../config.ts";
-import { type ManagedFile, type ManagedFiles, managedFile } from "../../host/managedFile.ts";
-import { BOUNCE, bounce } from "./bounce.ts";
+import { managedFile, type RenderedFile, type RenderedFiles } from "../../host/managedFile.ts";
+import type { RegistryVmSecrets, RegistryVmSettings } from "./args.ts";
+import { BOUNCE, bounceEnv, bounceScript } from "./bounce.ts";
 import { compose } from "./compose.ts";
 import { htpasswd } from "./htpasswd.ts";
 import { nginx } from "./nginx.ts";
@@ -11,19 +11,19 @@ import { registryConfig } from "./registryConfig.ts";
 import { UNIT, unit } from "./unit.ts";
 import { upkeepFiles } from "./upkeepFiles.ts";
 
-export function registryVmFiles(config: Config): ManagedFiles {
-	const all = registries(config);
-	const mounted: ManagedFiles = {
+export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryVmSecrets): RenderedFiles {
+	const all = registries(settings.role);
+	const mounted: RenderedFiles = {
 		...Object.fromEntries(
 			all.map((registry) => {
 				const secret = registry.kind === "cache" && registry.authenticated;
-				const content = registryConfig(registry, config);
+				const content = registryConfig(registry, secrets);
 				const file = managedFile(content, recreated(registry), { notify: ["compose"], secret });
 				return [`/opt/registry/config-${registry.name}.yml`, file];
 			}),
 		),
 		"/opt/registry/htpasswd": managedFile(
-			htpasswd(config.registryUser, config.registryPassword),
+			htpasswd(secrets.registryUser, secrets.registryPassword),
 			recreated(privateRegistry(all)),
 			{ notify: ["compose"], secret: true },
 		),
@@ -33,24 +33,25 @@ export function registryVmFiles(config: Config): ManagedFiles {
 		...(registry.kind === "private" ? ["/opt/registry/htpasswd"] : []),
 	];
 	const digests = Object.fromEntries(
-		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as ManagedFile))]),
+		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as RenderedFile))]),
 	);
 	const forNginx = (content: string, secret = false) =>
 		managedFile(content, "nginx is restarted", { notify: ["nginx"], secret });
 	return {
-		[BOUNCE]: managedFile(bounce(config), "nothing is restarted", { mode: "0755" }),
+		[BOUNCE]: managedFile(bounceScript, "nothing is restarted", { mode: "0755" }),
+		"/opt/registry/bounce.env": managedFile(bounceEnv(settings), "nothing is restarted"),
 		[`/etc/systemd/system/${UNIT}`]: managedFile(unit, "systemd reads and enables it; nothing is restarted", {
 			notify: ["systemd"],
 		}),
 		"/opt/registry/docker-compose.yml": managedFile(
-			compose(config, all, digests),
+			compose(settings, all, digests),
 			"the containers whose declaration differs are recreated, then nginx is restarted",
 			{ notify: ["compose"] },
 		),
 		...mounted,
 		"/opt/registry/nginx.conf": forNginx(nginx(all)),
-		"/opt/registry/tls/fullchain.pem": forNginx(config.tlsCertificate),
-		"/opt/registry/tls/privkey.pem": forNginx(config.tlsPrivateKey, true),
+		"/opt/registry/tls/fullchain.pem": forNginx(secrets.tlsCertificate),
+		"/opt/registry/tls/privkey.pem": forNginx(secrets.tlsPrivateKey, true),
 		...upkeepFiles(all),
 	};
 }
@@ -60,8 +61,20 @@ function recreated({ service }: Registry): string {
 }
 
 /** The digest is in plain sight, so guessing a secret from it has to be slow. */
-function digest(files: ManagedFile[]): string {
+function digest(files: RenderedFile[]): string {
 	const text = files.map(({ content }) => content).join("\0");
 	if (files.some(({ secret }) => secret)) return scryptSync(text, "config.digest", 16).toString("hex");
 	return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
+
+/**
+ * In place of what only the operator has: enough to know which files there are, and nobody takes it for the real thing.
+ */
+export const placeholders: RegistryVmSecrets = {
+	registryUser: "(registryUser)",
+	registryPassword: "(secret registryPassword)",
+	dockerhubUsername: "(dockerhubUsername)",
+	dockerhubPassword: "(secret dockerhubPassword)",
+	tlsCertificate: "-----BEGIN CERTIFICATE----- (tlsCertificate)",
+	tlsPrivateKey: "-----BEGIN PRIVATE KEY----- (secret tlsPrivateKey)",
+};

@@ -1,5 +1,5 @@
 /** The one list from which compose, nginx, the registries' configs and the verification all come. */
-import type { Cache, Config, PrivateRegistry } from "../../config.ts";
+import type { Cache, PrivateRegistry, RegistryRole } from "./args.ts";
 
 interface Common {
 	/** Service, container and upstream name. */
@@ -14,18 +14,28 @@ interface Common {
 export type Registry = Common & (({ kind: "cache" } & Cache) | ({ kind: "private" } & PrivateRegistry));
 
 /** All registries, caches first, in the order of the config. */
-export function registries(config: Config): Registry[] {
+export function registries(role: RegistryRole): Registry[] {
 	return [
-		...config.caches.map((cache, i): Registry => ({ kind: "cache", ...cache, ...common(cache.name, i) })),
-		{ kind: "private", ...config.privateRegistry, ...common(config.privateRegistry.name, config.caches.length) },
+		...role.caches.map((cache, i): Registry => ({ kind: "cache", ...cache, ...common(cache.name, i) })),
+		{ kind: "private", ...role.private, ...common(role.private.name, role.caches.length) },
 	];
 
 	function common(name: string, position: number) {
-		return { service: `registry-${name}`, address: config.subnet.replace("0/24", `${10 + position}`) };
+		return { service: `registry-${name}`, address: addressIn(role, 10 + position) };
 	}
+}
+
+/** An address of the compose network. */
+export function addressIn({ subnet }: RegistryRole, last: number): string {
+	return subnet.replace("0/24", `${last}`);
 }
 
 /** The one that is pushed to. */
 export function privateRegistry(all: Registry[]): Registry {
 	return all.find(({ kind }) => kind === "private") as Registry; // registries() always has one.
+}
+
+/** The caches alone. */
+export function cachesOf(all: Registry[]): (Registry & { kind: "cache" })[] {
+	return all.filter((registry) => registry.kind === "cache");
 }

@@ -1,12 +1,12 @@
 import { stringify } from "yaml";
-import type { Config } from "../../config.ts";
+import type { RegistryVmSecrets } from "./args.ts";
 import type { Registry } from "./registries.ts";
 
 /** The header in which every registry names itself, so that a request on the wrong backend is seen. */
 export const IDENTITY_HEADER = "X-Registry-Name";
 
 /** `config-<name>.yml`: the configuration of one registry 2.8.3. */
-export function registryConfig(registry: Registry, config: Config): string {
+export function registryConfig(registry: Registry, secrets: RegistryVmSecrets): string {
 	const isPrivate = registry.kind === "private";
 	const metrics = registry.kind === "cache" && registry.metricsPort !== undefined;
 	return stringify({
@@ -32,7 +32,7 @@ export function registryConfig(registry: Registry, config: Config): string {
 			proxy: {
 				remoteurl: registry.upstream,
 				ttl: 0,
-				...(registry.authenticated && { username: config.dockerhubUsername, password: config.dockerhubPassword }),
+				...(registry.authenticated && { username: secrets.dockerhubUsername, password: secrets.dockerhubPassword }),
 			},
 		}),
 		health: { storagedriver: { enabled: true, interval: "10s", threshold: 3 } },

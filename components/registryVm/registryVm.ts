@@ -1,28 +1,35 @@
-import { remote } from "@pulumi/command";
+import type { remote } from "@pulumi/command";
 import * as pulumi from "@pulumi/pulumi";
-import type { Config } from "../../config.ts";
-import { declaredFiles } from "../../host/declaredFiles.ts";
-import { onlyTriggers } from "../../host/onlyTriggers.ts";
-import { FileSet } from "../../host/resources.ts";
-import type { Connection } from "../../host/ssh.ts";
+import { FileSet, type FileSetArgs } from "../../host/resources.ts";
+import { triggeredCommand } from "../../host/triggeredCommand.ts";
+import type { RegistryVmArgs, RegistryVmSecrets, RegistryVmSettings } from "./args.ts";
 import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
 import { checks } from "./checks.ts";
 import { conditions } from "./conditions.ts";
-import { registryVmFiles } from "./files.ts";
+import { placeholders, registryVmFiles } from "./files.ts";
 import { preconditions } from "./preconditions.ts";
+import { registries } from "./registries.ts";
 import { pushCanary, scan } from "./upkeepFiles.ts";
-
-export interface RegistryVmArgs {
-	connection: Connection;
-	config: Config;
-}
 
 /**
  * The container-registry VM: its files, the bounces they call for, and the proof that each port
  * answers as the registry it should be.
  */
 export class RegistryVm extends pulumi.ComponentResource {
-	constructor(name: string, { connection, config }: RegistryVmArgs, options?: pulumi.ComponentResourceOptions) {
+	/** By group (`compose`, `nginx`, `systemd`): new whenever something of the group was changed on the VM. */
+	readonly revisions: pulumi.Output<Record<string, string>>;
+	/** Why the VM could not be reached, a sentence; empty where it was. */
+	readonly unreachable: pulumi.Output<string>;
+	/** Known once everything of the VM is done. */
+	readonly done: pulumi.Output<string>;
+	/** Where clients reach each registry, by its name, for example `{ ghcr: "http://10.0.20.10:5010" }`. */
+	readonly urls: pulumi.Output<Record<string, string>>;
+
+	constructor(
+		name: string,
+		{ connection, secrets, protect = false, ...settings }: RegistryVmArgs,
+		options?: pulumi.ComponentResourceOptions,
+	) {
 		super("homelab:registry:RegistryVm", name, {}, options);
 		const files = new FileSet(
 			name,
@@ -30,32 +37,24 @@ export class RegistryVm extends pulumi.ComponentResource {
 				name: FILE_SET,
 				connection,
 				preconditions,
-				checks: checks(config),
-				conditions: conditions(config),
-				files: declaredFiles(registryVmFiles(config)),
+				checks: checks(settings),
+				conditions: conditions(settings),
+				files: declared(settings, pulumi.output(secrets)),
 			},
-			{ parent: this, protect: config.protect },
+			{ parent: this, protect },
 		);
+		this.revisions = files.revisions;
+		this.unreachable = files.unreachable;
 
-		const revision = (group: string) => files.revisions[group] as pulumi.Output<string>;
-		const [compose, nginx, systemd] = ["compose", "nginx", "systemd"].map(revision) as [
-			pulumi.Output<string>,
-			pulumi.Output<string>,
-			pulumi.Output<string>,
-		];
+		const [compose, nginx, systemd] = [files.revision("compose"), files.revision("nginx"), files.revision("systemd")];
 		const command = (
 			suffix: string,
-			args: Omit<remote.CommandArgs, "connection">,
+			args: Omit<remote.CommandArgs, "connection" | "update">,
 			dependsOn: pulumi.Resource[],
 			protect = false,
-		) =>
-			new remote.Command(
-				`${name}-${suffix}`,
-				{ connection, ...onlyTriggers, ...args },
-				{ parent: this, dependsOn, protect },
-			);
+		) => triggeredCommand(`${name}-${suffix}`, files, args, { parent: this, dependsOn, protect });
 
-		const down = command("compose-down", { delete: `sh ${BOUNCE} down` }, [files], config.protect);
+		const down = command("compose-down", { delete: `sh ${BOUNCE} down` }, [files], protect);
 		const up = command("compose-up", { create: `sh ${BOUNCE} compose`, triggers: [compose] }, [down]);
 		// Whatever compose recreated, nginx has to forget what it knew about it.
 		const restart = command("nginx-restart", { create: `sh ${BOUNCE} nginx`, triggers: [compose, nginx] }, [up]);
@@ -63,7 +62,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 			"verification",
 			{
 				create: pulumi.interpolate`sh ${BOUNCE} verify compose=${compose} nginx=${nginx}`,
-				stdin: pulumi.secret(credentials(config)),
+				stdin: pulumi.secret(pulumi.output(secrets).apply(credentials)),
 				triggers: [compose, nginx],
 			},
 			[restart],
@@ -73,8 +72,35 @@ export class RegistryVm extends pulumi.ComponentResource {
 			{ create: pulumi.interpolate`sh ${BOUNCE} systemd systemd=${systemd}`, triggers: [systemd] },
 			[verified],
 		);
-		const canary = command("canary", { create: pushCanary(config), triggers: [compose] }, [verified]);
-		command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary]);
-		this.registerOutputs({});
+		const push = pushCanary(settings.role.private.name, settings.canary);
+		const canary = command("canary", { create: push, triggers: [compose] }, [verified]);
+		const scanned = command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary]);
+
+		this.done = scanned.id;
+		this.urls = pulumi
+			.unsecret(pulumi.output(connection))
+			.apply(({ host }) =>
+				Object.fromEntries(
+					registries(settings.role).map((one) => [
+						one.name,
+						one.kind === "private" ? `https://${one.hostname}:${one.port}` : `http://${host}:${one.port}`,
+					]),
+				),
+			);
+		this.registerOutputs({ revisions: this.revisions, unreachable: this.unreachable, urls: this.urls });
 	}
+}
+
+/**
+ * As a FileSet takes them: only the content that must not be shown is secret. All of it would be, if it came from the
+ * secrets in one piece; so which files there are is known from a rendering without them.
+ */
+function declared(settings: RegistryVmSettings, secrets: pulumi.Output<RegistryVmSecrets>): FileSetArgs["files"] {
+	const rendered = secrets.apply((values) => registryVmFiles(settings, values));
+	return Object.fromEntries(
+		Object.entries(registryVmFiles(settings, placeholders)).map(([path, { secret, ...file }]) => {
+			const content = rendered.apply((files) => files[path]?.content ?? "");
+			return [path, { ...file, content: secret ? pulumi.secret(content) : pulumi.unsecret(content) }];
+		}),
+	);
 }

@@ -1,70 +1,46 @@
 /** The registries' upkeep on the VM: its programs, when they run, and where they write. */
-import type { Config } from "../../config.ts";
-import { type ManagedFiles, managedFile } from "../../host/managedFile.ts";
+import { managedFile, type RenderedFiles } from "../../host/managedFile.ts";
+import { envFile, shellScript } from "../../host/shell.ts";
 import { bundle } from "../bundle.ts";
-import { privateRegistry, type Registry } from "./registries.ts";
+import { cachesOf, privateRegistry, type Registry } from "./registries.ts";
 
 /** Minutes past three on Sunday between one registry's collection and the next. */
 const COLLECTION_STEP = 5;
 
-export function upkeepFiles(all: Registry[]): ManagedFiles {
-	const script = (content: string) => managedFile(content, NOTHING, { mode: "0755" });
+const NOTHING = "nothing is restarted";
+
+export function upkeepFiles(all: Registry[]): RenderedFiles {
+	const names = ["upkeep.sh", "fix-broken-blobs.sh", "cleanup-tags.sh", "garbage-collect.sh", "repair.sh"];
+	const scripts = names.map((name) => [
+		`/opt/registry/${name}`,
+		managedFile(shellScript(import.meta.url, name), NOTHING, { mode: "0755" }),
+	]);
+	const env = {
+		PRIVATE: privateRegistry(all).name,
+		CACHES: cachesOf(all)
+			.map(({ name }) => name)
+			.join(","),
+		REGISTRIES: all.map(({ name }) => name).join("\n"),
+	};
 	return {
 		"/opt/registry/upkeep.mjs": managedFile(
 			bundle(new URL("./upkeep/main.ts", import.meta.url), { target: "node18" }),
 			NOTHING,
 		),
-		"/opt/registry/fix-broken-blobs.sh": script(fixBrokenBlobs(all)),
-		"/opt/registry/cleanup-tags.sh": script(cleanupTags(all)),
-		"/opt/registry/garbage-collect.sh": script(garbageCollect(all)),
-		"/opt/registry/repair.sh": script(repair(all)),
+		"/opt/registry/upkeep.env": managedFile(envFile(env), NOTHING),
+		...Object.fromEntries(scripts),
 		"/etc/cron.d/registry": managedFile(crontab(all), NOTHING),
 		"/etc/logrotate.d/registry": managedFile(logrotate, NOTHING),
 	};
 }
 
 /** A command on the VM. */
-export function pushCanary({ privateRegistry, monitoring }: Config): string {
-	return `node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} ${monitoring.canary}`;
+export function pushCanary(registry: string, canary: string): string {
+	return `node /opt/registry/upkeep.mjs canary --private ${registry} ${canary}`;
 }
 
-/** A command on the VM. What it finds is told, and fails nothing: it is not of the update's making. */
+/** A command on the VM. What it finds is reported, and fails nothing: it is not of the update's making. */
 export const scan = "/opt/registry/fix-broken-blobs.sh --dry-run || [ $? -eq 1 ]";
-
-const NOTHING = "nothing is restarted";
-
-const HEAD = "#!/bin/sh\n# Managed by Pulumi: a change made here by hand is undone by the next update.\n";
-/** One at a time, whoever starts them; looking needs no turn. */
-const TAKE_TURNS = `case " $* " in *" --dry-run "*) turn= ;; *) turn="flock --timeout 7200 /run/registry-upkeep.lock" ;; esac\n`;
-
-function fixBrokenBlobs(all: Registry[]): string {
-	const caches = all.filter(({ kind }) => kind === "cache").map(({ name }) => name);
-	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs fix-broken-blobs --private ${privateRegistry(all).name} --caches ${caches} "$@"\n`;
-}
-
-function repair(all: Registry[]): string {
-	const caches = all.filter(({ kind }) => kind === "cache").map(({ name }) => name);
-	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs repair --private ${privateRegistry(all).name} --caches ${caches} "$@"\n`;
-}
-
-function cleanupTags(all: Registry[]): string {
-	return `${HEAD}${TAKE_TURNS}exec $turn node /opt/registry/upkeep.mjs cleanup-tags --private ${privateRegistry(all).name} "$@"\n`;
-}
-
-// systemd sees to it that the registry is started again, even where the collection is killed.
-function garbageCollect(all: Registry[]): string {
-	return `${HEAD}${TAKE_TURNS}case \${1-} in
-${all.map(({ name }) => name).join(" | ")}) ;;
-*)
-	echo "usage: garbage-collect.sh ${all.map(({ name }) => name).join("|")} [--dry-run]" >&2
-	exit 2
-	;;
-esac
-exec $turn systemd-run --quiet --wait --collect --pipe \\
-	--property=ExecStopPost="/usr/bin/docker start registry-$1" \\
-	node /opt/registry/upkeep.mjs garbage-collect --private ${privateRegistry(all).name} "$@"
-`;
-}
 
 /** Where Debian's node_exporter looks for metrics in files. */
 const SCAN_METRICS = "/var/lib/prometheus/node-exporter/registry-scan.prom";

@@ -1,18 +1,23 @@
-# The far side of host:FileSet: needs only sh, coreutils and tar.
+# The far side of host:FileSet. It needs only sh, coreutils and tar. Every apply leaves a copy of it in
+# /var/lib/pulumi-host/fileset.sh, for the commands that other programs and people may call:
 #
-#   read NAME                      stdin: a tar with paths and conditions. stdout: a tar of the files that
-#                                  exist, of our own records, and of what the conditions' scripts print.
-#   apply NAME                     stdin: a tar with files, preconditions, checks, removals (see fileSet.ts).
-#   undo NAME [SINCE]              puts back the files as they were before generation SINCE; without it, as
-#                                  they were when they were last verified. Prints the paths.
-#   settle NAME GROUP=REVISION ...
-#                                          notes that these were bounced and verified: nothing is owed any more.
-#   generations NAME               lists the generations that undo can go back before, newest first.
-#   delete NAME                    stdin: paths, one a line.
+#   settle NAME GROUP=REVISION ...  records that these groups have reacted and were verified: nothing is owed any more
+#   undo NAME [GENERATION]          puts back the files as they were before that generation; without one, as they were
+#                                   when they were last settled. Prints the paths
+#   generations NAME                lists the generations that undo can go back before, newest first:
+#                                   name, a tab, the files that it replaced
+#   revisions NAME                  lists GROUP=REVISION, one a line: what settle takes once all has reacted
+#
+# And for the plugin, which sends this script and its data in one stream:
+#
+#   read NAME     stdin: a tar with paths and conditions. stdout: a tar of the files that exist, of the records, and of
+#                 what the conditions' scripts print
+#   apply NAME    stdin: a tar with files, preconditions, checks, hooks and removals (see fileSet.ts)
+#   delete NAME   stdin: paths, one a line
 #
 # Records in /var/lib/pulumi-host/NAME:
-#   revisions/GROUP        the revision at which a file of the group last changed
-#   verified/GROUP         the revision that was last bounced and verified; a bounce is owed while it differs
+#   revisions/GROUP        the revision at which something of the group last changed
+#   verified/GROUP         the revision that was last settled; a restart is owed while the two differ
 #   journal                the staged files of an apply that is under way, or was cut off
 #   generations/REVISION   what that revision replaced: before/PATH, and the lists changed and groups
 # shellcheck shell=sh
@@ -31,6 +36,8 @@ fail() {
 	printf '%s\n' "$*" >&2
 	exit 1
 }
+
+[ "$(id -u)" -eq 0 ] || fail "$(id -un) is not root, and only root can manage these files; log in as root"
 
 finish() {
 	[ -z "$work" ] || rm -rf "$work"
@@ -62,7 +69,8 @@ take_lock() {
 	lock=$wanted
 }
 
-# A revision is its time on this host, so that revisions sort; run by run they have to go up.
+# A revision is its time on this host, which people can read. What counts is that each one sorts after the one before,
+# whatever the clock says: where the clock is behind, it is the one before with a number.
 new_revision() {
 	revision=$(date -u +%Y%m%dT%H%M%S.%3NZ)
 	newest=$({
@@ -71,7 +79,11 @@ new_revision() {
 	} | sort | tail -n 1)
 	last=$(printf '%s\n%s\n' "$revision" "$newest" | sort | tail -n 1)
 	if [ "$revision" = "$newest" ] || [ "$revision" != "$last" ]; then
-		fail "the clock of this host is behind its last update ($newest); set it right and run again"
+		time=${newest%Z*}Z
+		count=${newest#"$time"}
+		count=${count#.}
+		# Six digits that do not begin with 0, which sh would take for octal.
+		revision=$time.$((${count:-100000} + 1))
 	fi
 }
 
@@ -108,6 +120,42 @@ record() {
 	sync "$records/$1/.$2"
 	mv -f "$records/$1/.$2" "$records/$1/$2"
 	sync "$records/$1"
+}
+
+# load_arguments FILE: their words, quoted by the plugin, become the positional parameters; to be evaluated.
+load_arguments() {
+	if [ -f "$1" ]; then printf 'set -- %s' "$(cat "$1")"; else printf 'set --'; fi
+}
+
+# run_script FOLDER NUMBER: the script of that number in the folder, with its arguments.
+run_script() (
+	script=$1/$2
+	eval "$(load_arguments "$script.args")"
+	exec sh -e "$script" "$@" </dev/null
+)
+
+# judge FOLDER: runs the scripts of which a file changes, in a subshell where they see staged(); stops at the first
+# that fails.
+judge() {
+	judges=$1
+	while IFS="$tab" read -r number name; do
+		wanted=
+		while IFS= read -r path; do
+			if changes "$path"; then wanted=yes; fi
+		done <"$judges/$number.files"
+		[ -n "$wanted" ] || continue
+		set +e
+		(
+			trap - EXIT
+			set -e
+			eval "$(load_arguments "$judges/$number.args")"
+			# shellcheck source=/dev/null
+			. "$work/$judges/$number"
+		) >judge.out 2>&1 </dev/null
+		status=$?
+		set -e
+		[ "$status" -eq 0 ] || fail "$name: $(cat judge.out)"
+	done <"$judges/list"
 }
 
 make_parents() {
@@ -196,10 +244,10 @@ apply() {
 
 	: >remedied
 	while IFS="$tab" read -r number problem advice; do
-		! sh "preconditions/$number" >precondition.out 2>&1 </dev/null || continue
+		! run_script preconditions "$number" >precondition.out 2>&1 || continue
 		[ -f "remedies/$number" ] || fail "$problem; $advice ($(tr '\n' ' ' <precondition.out))"
-		sh "remedies/$number" >remedy.out 2>&1 </dev/null || true
-		sh "preconditions/$number" >precondition.out 2>&1 </dev/null ||
+		run_script remedies "$number" >remedy.out 2>&1 || true
+		run_script preconditions "$number" >precondition.out 2>&1 ||
 			fail "$problem; $advice ($(tr '\n' ' ' <precondition.out); what was tried said: $(tail -n 3 remedy.out | tr '\n' ' '))"
 		printf 'remedied\t%s\n' "$problem: put right" >>remedied
 	done <preconditions/list
@@ -208,9 +256,21 @@ apply() {
 	: >changed.paths
 	: >activated
 	while IFS="$tab" read -r number mode owner groups from path; do
-		if [ -d "$path" ] && [ ! -L "$path" ]; then fail "$path is a directory, and a file is declared there; move it away"; fi
-		if [ "$from" != - ] && [ "$(content "$path")" != "$from  -" ]; then
-			fail "$path, of which a part is declared, was changed by somebody else just now; run again"
+		if [ -e "$path" ] && [ ! -f "$path" ] && [ ! -L "$path" ]; then
+			fail "$path is a $(stat -c %F "$path"), and a file is declared there; move it away"
+		fi
+		case $from in
+		-) ;;
+		absent) [ ! -e "$path" ] || fail "$path, of which a part is declared, was made by somebody else just now; run again" ;;
+		*)
+			[ "$(content "$path")" = "$from  -" ] ||
+				fail "$path, of which a part is declared, was changed by somebody else just now; run again"
+			;;
+		esac
+		if [ "$mode" = - ]; then
+			mode=$(stat -c %a "$path")
+			owner=$(stat -c %u:%g "$path")
+			[ "$(content "files/$number")" != "$from  -" ] || continue
 		fi
 		if ! same "files/$number" "$mode" "$owner" "$path"; then
 			printf '%s\t%s\t%s\t%s\t%s\n' "$number" "$mode" "$owner" "$groups" "$path" >>changed
@@ -233,24 +293,11 @@ apply() {
 		sync "$(staging "$path")"
 	done <changed
 
-	while IFS="$tab" read -r number paths name; do
-		wanted=
-		for path in $paths; do
-			if changes "$path"; then wanted=yes; fi
-		done
-		[ -n "$wanted" ] || continue
-		# A subshell of its own, so that a check sees staged() but can't end the apply by itself.
-		set +e
-		(
-			trap - EXIT
-			set -e
-			# shellcheck source=/dev/null
-			. "$work/checks/$number"
-		) >check.out 2>&1
-		status=$?
-		set -e
-		[ "$status" -eq 0 ] || fail "$name: $(cat check.out)"
-	done <checks/list
+	judge checks
+	# For whoever has to put an earlier generation back, this one included.
+	cp fileset.sh /var/lib/pulumi-host/.fileset.sh
+	mv -f /var/lib/pulumi-host/.fileset.sh /var/lib/pulumi-host/fileset.sh
+	judge hooks
 
 	generation=$records/generations/$revision
 	rm -rf "$generation"
@@ -286,9 +333,6 @@ apply() {
 	while IFS="$tab" read -r _ path; do rm -f "$path"; done <removals/list
 	[ -f "$generation/changed" ] || rm -rf "$generation"
 	find_generations | tail -n +6 | while IFS= read -r old; do rm -rf "$records/generations/$old"; done
-	# For whoever has to put an earlier generation back.
-	cp fileset.sh /var/lib/pulumi-host/.fileset.sh
-	mv -f /var/lib/pulumi-host/.fileset.sh /var/lib/pulumi-host/fileset.sh
 	rm -f "$records/journal"
 	report
 }
@@ -304,7 +348,7 @@ undo() {
 	new_revision
 	since=${3-}
 	last_verified=$(cat "$records"/verified/* 2>/dev/null | sort | tail -n 1)
-	[ -z "$since" ] || [ -d "$records/generations/$since" ] || fail "there is no generation $since; the list: $(find_generations | tr '\n' ' ')"
+	[ -z "$since" ] || [ -d "$records/generations/$since" ] || fail "there is no generation $since; there are: $(find_generations | tr '\n' ' ')"
 	[ -n "$since$last_verified" ] || fail "nothing was ever verified on this host, so there is nothing to go back to"
 	find_generations | while IFS= read -r name; do
 		if [ -n "$since" ]; then
@@ -331,6 +375,13 @@ undo() {
 	done <"$work/undone" | sort -u
 }
 
+revisions() {
+	for file in "$records"/revisions/*; do
+		[ -f "$file" ] || continue
+		printf '%s=%s\n' "$(basename "$file")" "$(cat "$file")"
+	done
+}
+
 settle() {
 	shift 2
 	for settled in "$@"; do record verified "${settled%%=*}" "${settled#*=}"; done
@@ -354,7 +405,7 @@ read_files() {
 	mkdir "$work/observed"
 	while IFS="$tab" read -r number _; do
 		# What a script says when it fails is what there is to see.
-		sh "$work/conditions/$number" >"$work/observed/$number" 2>&1 </dev/null || true
+		(cd "$work" && run_script conditions "$number") >"$work/observed/$number" 2>&1 || true
 		printf '%s\n' "$work/observed/$number"
 	done <"$work/conditions/list" >>"$work/list"
 	tar -cPf - --no-recursion --files-from "$work/list"
@@ -373,6 +424,7 @@ apply) apply ;;
 undo) undo "$@" ;;
 settle) settle "$@" ;;
 generations) list_generations ;;
+revisions) revisions ;;
 delete) delete_files ;;
 *) fail "unknown action $action" ;;
 esac

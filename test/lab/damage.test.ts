@@ -99,7 +99,7 @@ async function mistaken({ registry }: Started, how: { deep: boolean; blind?: boo
 	const wrong: string[] = [];
 	await forEachCase(cases, async (one) => {
 		const walked = await walk(registry, one.repository, [...one.tags.keys()], { deep: () => how.deep });
-		if (walked.untold.length > 0) wrong.push(`seed ${one.seed}: could not tell ${walked.untold}`);
+		if (walked.inconclusive.length > 0) wrong.push(`seed ${one.seed}: could not tell ${walked.inconclusive}`);
 		for (const tag of one.tags.keys()) {
 			const [expected, found] = [[...expectedSubjects(one, tag, how)].sort(), named(walked, tag)];
 			if (JSON.stringify(expected) !== JSON.stringify(found))

@@ -117,7 +117,7 @@ describe("a healthy registry", () => {
 			repos_checked: 2,
 			tags_checked: 2,
 			indexes_checked: 1,
-			untold: 0,
+			inconclusive: 0,
 		})) {
 			const found = await ask(`${METRIC}_${name}`);
 			expect(found).toEqual([{ metric: { __name__: `${METRIC}_${name}`, ...labels }, value }]);

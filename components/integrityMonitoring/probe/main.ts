@@ -21,7 +21,7 @@ async function main(): Promise<void> {
 	await registry.close();
 	for (const { repository, references, subject, detail } of report.defects)
 		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);
-	for (const line of report.untold) console.log(`could not tell: ${line}`);
+	for (const line of report.inconclusive) console.log(`could not tell: ${line}`);
 	if (report.inaccessible !== undefined) console.log(`not looked at: ${report.inaccessible}`);
 	const { requests, bytes } = registry;
 	const run = { report, start, end: Date.now(), requests, bytes };

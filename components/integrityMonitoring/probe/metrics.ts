@@ -1,7 +1,8 @@
 /** What the probe found, as metrics in a Pushgateway. */
 import { Gauge, Registry as Metrics } from "prom-client";
 import { request } from "undici";
-import { METRIC, PROBE, type Report } from "./probe.ts";
+import { METRIC, PROBE } from "../names.ts";
+import type { Report } from "./probe.ts";
 
 export interface Run {
 	report: Report;
@@ -25,8 +26,8 @@ export async function push(url: string, instance: string, run: Run): Promise<voi
 }
 
 /** True where all could be told, be it good or bad. */
-export function succeeded({ inaccessible, untold }: Report): boolean {
-	return inaccessible === undefined && untold.length === 0;
+export function succeeded({ inaccessible, inconclusive }: Report): boolean {
+	return inaccessible === undefined && inconclusive.length === 0;
 }
 
 async function pushGroup(
@@ -57,7 +58,7 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	gauge("duration_seconds", "How long the last run took", (end - start) / 1000);
 	gauge("requests", "What the last run asked of the registry", requests);
 	gauge("bytes", "What the last run read from the registry", bytes);
-	gauge("untold", "Questions that the registry did not answer", report.untold.length);
+	gauge("inconclusive", "Questions that the registry did not answer", report.inconclusive.length);
 	// Nothing broken was found, but not everything was looked at: what was counted before stays.
 	if (!succeeded(report) && report.defects.length === 0) return metrics;
 	gauge("failures", "Pieces that are missing or not what they should be", report.defects.length);

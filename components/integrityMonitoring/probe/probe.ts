@@ -1,13 +1,8 @@
 /** One look at everything in a registry: every repository, every tag, every piece. */
 import { type Registry, RegistryError } from "../../../oci/registry.ts";
 import { type Defect, type Walk, walk } from "../../../oci/walk.ts";
+import { INTERVAL } from "../names.ts";
 
-/** Of the CronJob, and the `job` of its metrics. */
-export const PROBE = "registry-integrity-probe";
-/** What its metrics' names begin with. */
-export const METRIC = "registry_manifest_integrity";
-/** How often the probe runs, in seconds. */
-export const INTERVAL = 15 * 60;
 /** In how many runs every blob was read whole once: those of a week. */
 const RUNS_A_WEEK = (7 * 24 * 3600) / INTERVAL;
 /** Repositories that are looked at side by side; the client itself bounds its connections. */
@@ -27,7 +22,7 @@ export interface Report {
 	inaccessible?: string;
 	defects: Defect[];
 	/** What could not be told, as sentences. */
-	untold: string[];
+	inconclusive: string[];
 	repositories: number;
 	tags: number;
 	indexes: number;
@@ -35,7 +30,7 @@ export interface Report {
 
 /** Never throws for what the registry does. */
 export async function probe(registry: Registry, { name, canary, now }: ProbeOptions): Promise<Report> {
-	const report: Report = { defects: [], untold: [], repositories: 0, tags: 0, indexes: 0 };
+	const report: Report = { defects: [], inconclusive: [], repositories: 0, tags: 0, indexes: 0 };
 	let waiting: string[];
 	try {
 		waiting = await catalog(registry, name, canary);
@@ -53,11 +48,11 @@ export async function probe(registry: Registry, { name, canary, now }: ProbeOpti
 				report.repositories++;
 				report.tags += tags.length;
 				report.indexes += first.indexes;
-				report.untold.push(...first.untold);
+				report.inconclusive.push(...first.inconclusive);
 				if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first, report)));
 			} catch (error) {
 				if (!(error instanceof RegistryError)) throw error;
-				report.untold.push(error.message);
+				report.inconclusive.push(error.message);
 			}
 		}
 	};
@@ -90,12 +85,12 @@ async function lookAgain(registry: Registry, repository: string, first: Walk, re
 		const concerned = new Set(first.defects.flatMap(({ references }) => references).filter((tag) => there.has(tag)));
 		const suspects = new Set(first.defects.map(({ subject }) => subject));
 		const second = await walk(registry, repository, [...concerned], { deep: (digest) => suspects.has(digest) });
-		report.untold.push(...second.untold);
-		if (second.untold.length > 0) return first.defects;
+		report.inconclusive.push(...second.inconclusive);
+		if (second.inconclusive.length > 0) return first.defects;
 		return second.defects.filter(({ subject }) => suspects.has(subject));
 	} catch (error) {
 		if (!(error instanceof RegistryError)) throw error;
-		report.untold.push(error.message);
+		report.inconclusive.push(error.message);
 		return first.defects;
 	}
 }

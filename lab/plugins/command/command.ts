@@ -60,7 +60,7 @@ export const Command: ResourceType = {
 		if (typeof connection === "object" && "proxy" in connection) {
 			failures["connection.proxy"] = "is not known to the lab's stand-in for the command plugin";
 		}
-		return failures;
+		return { inputs, failures };
 	},
 
 	diff(state, inputs) {

@@ -67,7 +67,7 @@ function kind(path: string): ResourceType {
 			const failures: Record<string, string> = {};
 			for (const key of ["name", "namespace"] as const)
 				if (metadata(inputs)[key] === undefined) failures[`metadata.${key}`] = "is required by the lab's stand-in";
-			return failures;
+			return { inputs, failures };
 		},
 		diff(state, inputs) {
 			const diff: Diff = {};

@@ -65,7 +65,7 @@ describe("a registry that is moving", () => {
 	it("a tag that goes away between the list and the look is not broken", async () => {
 		let listed = 0;
 		const { registry } = await serve(() => (++listed === 1 ? ["1", "going"] : ["1"]));
-		expect(await look(registry)).toEqual({ defects: [], untold: [], repositories: 2, tags: 3, indexes: 0 });
+		expect(await look(registry)).toEqual({ defects: [], inconclusive: [], repositories: 2, tags: 3, indexes: 0 });
 	});
 
 	it("what can't be looked at a second time stays broken", async () => {
@@ -74,9 +74,9 @@ describe("a registry that is moving", () => {
 			if (++listed > 1) throw new Error("busy");
 			return ["1", "gone"];
 		});
-		const { defects, untold } = await look(registry);
+		const { defects, inconclusive } = await look(registry);
 		expect(defects.map(({ subject }) => subject)).toEqual(["gone"]);
-		expect(untold).toEqual([expect.stringMatching(/app\/tags\/list.*: answered 503/)]);
+		expect(inconclusive).toEqual([expect.stringMatching(/app\/tags\/list.*: answered 503/)]);
 	});
 
 	it("a tag that is still listed and leads nowhere is broken", async () => {

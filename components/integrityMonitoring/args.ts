@@ -1,0 +1,55 @@
+/** What IntegrityMonitoring is told: the key `monitoring` of the config, and what index.ts adds to it. */
+import type * as pulumi from "@pulumi/pulumi";
+import { z } from "zod";
+
+export const repositoryName = z
+	.string()
+	.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")
+	.default("canary");
+
+export const monitoringConfig = z.strictObject({
+	namespace: z
+		.string()
+		.regex(/^[a-z0-9-]+$/, "is not a namespace")
+		.describe("The namespace of the CronJob and all that it needs."),
+	pushgateway: z
+		.url({ protocol: /^https?$/, error: "is not a URL with http or https" })
+		.describe("The URL of the Pushgateway, as the cluster's pods reach it."),
+	rules: z.enum(["PrometheusRule", "ConfigMap"]).describe("How Prometheus takes its rules there."),
+	runbooks: z
+		.string()
+		.default("docs/runbooks")
+		.describe("What the alerts' runbook links begin with. docs/runbooks, a path in this repository, by default."),
+	canary: repositoryName.describe("A repository that is always in the private registry. canary by default."),
+});
+
+export type MonitoringConfig = z.output<typeof monitoringConfig>;
+
+/** What decides which objects there are; no part of it is a secret. */
+export interface IntegritySettings extends MonitoringConfig {
+	/**
+	 * What the names of the objects end with. Empty for the first registry, which brings the alerts and the dashboard for
+	 * all of them.
+	 */
+	suffix: string;
+	/** The image with Node.js in which the probe runs. */
+	image: string;
+	/** The registry that is probed: how it names itself, the name in its certificate, and its port. */
+	registry: { name: string; hostname: string; port: number };
+}
+
+export interface IntegritySecrets {
+	/** The registry's user. */
+	registryUser: string;
+	/** The registry's password. */
+	registryPassword: string;
+}
+
+export interface IntegrityMonitoringArgs extends IntegritySettings {
+	/** Credentials of the registry. Each one may be an output. */
+	secrets: { [Key in keyof IntegritySecrets]: pulumi.Input<IntegritySecrets[Key]> };
+	/** The CA that signed the registry's certificate, PEM. The public ones by default. */
+	ca?: string;
+	/** The cluster, as the text of a kubeconfig. Whatever kubectl would use by default. */
+	kubeconfig?: pulumi.Input<string>;
+}

@@ -1,0 +1,152 @@
+/** Every Kubernetes object of the monitoring, as the cluster gets it. */
+import { stringify } from "yaml";
+import { bundle } from "../bundle.ts";
+import { alertGroups } from "./alerts.ts";
+import type { IntegritySecrets, IntegritySettings } from "./args.ts";
+import { integrityDashboard } from "./dashboard.ts";
+import { INTERVAL, PROBE } from "./names.ts";
+
+/** Of the objects with the alerts, and the beginning of the dashboard's. */
+const NAME = "registry-integrity";
+
+/** Of the CronJob, and of what it reads. */
+function metadataOf({ namespace, suffix }: IntegritySettings) {
+	return { name: PROBE + suffix, namespace };
+}
+
+/** The `instance` of the probe's metrics. */
+function instance({ registry: { hostname, port } }: IntegritySettings): string {
+	return `${hostname}:${port}`;
+}
+
+/** The probe's program, and the CA that it trusts where that is not a public one. */
+export function programConfigMap(settings: IntegritySettings, ca: string | undefined) {
+	return {
+		apiVersion: "v1" as const,
+		kind: "ConfigMap" as const,
+		metadata: metadataOf(settings),
+		data: {
+			"probe.cjs": bundle(new URL("./probe/main.ts", import.meta.url), {
+				target: "node24",
+				format: "cjs",
+				minify: true,
+			}),
+			...(ca !== undefined && { "ca.pem": ca }),
+		},
+	};
+}
+
+/** The Secret with the registry's user, without its data. */
+export function credentialsSecret(settings: IntegritySettings) {
+	return { apiVersion: "v1" as const, kind: "Secret" as const, metadata: metadataOf(settings) };
+}
+
+/** Its data: the environment of the probe. */
+export function credentialsData({ registryUser, registryPassword }: IntegritySecrets): Record<string, string> {
+	const encoded = (text: string) => Buffer.from(text).toString("base64");
+	return { REGISTRY_USER: encoded(registryUser), REGISTRY_PASSWORD: encoded(registryPassword) };
+}
+
+/** The CronJob that looks at every image; `hasCa` where the program's ConfigMap has a CA. */
+export function probeCronJob(settings: IntegritySettings, hasCa: boolean) {
+	return {
+		apiVersion: "batch/v1" as const,
+		kind: "CronJob" as const,
+		metadata: metadataOf(settings),
+		spec: probeSpec(settings, hasCa),
+	};
+}
+
+/** The alerts, in the form that Prometheus takes there. */
+export function alertRules(settings: IntegritySettings) {
+	const groups = alertGroups(settings);
+	const metadata = { name: NAME, namespace: settings.namespace };
+	return settings.rules === "PrometheusRule"
+		? { apiVersion: "monitoring.coreos.com/v1", kind: "PrometheusRule" as const, metadata, spec: { groups } }
+		: {
+				apiVersion: "v1" as const,
+				kind: "ConfigMap" as const,
+				metadata,
+				data: { "registry-integrity.yml": stringify({ groups }) },
+			};
+}
+
+/** The dashboard, for a Grafana whose sidecar looks for that label. */
+export function dashboardConfigMap({ namespace }: IntegritySettings) {
+	return {
+		apiVersion: "v1" as const,
+		kind: "ConfigMap" as const,
+		metadata: { name: `${NAME}-dashboard`, namespace, labels: { grafana_dashboard: "1" } },
+		data: { "registry-integrity.json": integrityDashboard() },
+	};
+}
+
+/** All of them, without reaching anything: what `npm run render` writes. */
+export function integrityObjects(settings: IntegritySettings, secrets: IntegritySecrets, ca: string | undefined) {
+	return [
+		programConfigMap(settings, ca),
+		{ ...credentialsSecret(settings), data: credentialsData(secrets) },
+		probeCronJob(settings, ca !== undefined),
+		...(settings.suffix === "" ? [alertRules(settings), dashboardConfigMap(settings)] : []),
+	];
+}
+
+/** The CronJob's `spec`: no rights, no token, nothing to write to, nothing installed at run time. */
+function probeSpec(settings: IntegritySettings, hasCa: boolean) {
+	const { image, pushgateway, canary, registry } = settings;
+	const env = {
+		REGISTRY_URL: `https://${instance(settings)}`,
+		REGISTRY_NAME: registry.name,
+		CANARY: canary,
+		PUSHGATEWAY_URL: pushgateway,
+		INSTANCE: instance(settings),
+		...(hasCa && { REGISTRY_CA: "/probe/ca.pem" }),
+	};
+	return {
+		schedule: `*/${INTERVAL / 60} * * * *`,
+		concurrencyPolicy: "Forbid",
+		successfulJobsHistoryLimit: 3,
+		failedJobsHistoryLimit: 3,
+		jobTemplate: {
+			spec: {
+				backoffLimit: 1,
+				ttlSecondsAfterFinished: 600,
+				// The next one does not start before this one has ended.
+				activeDeadlineSeconds: INTERVAL - 60,
+				template: {
+					metadata: { labels: { app: PROBE } },
+					spec: {
+						restartPolicy: "Never",
+						automountServiceAccountToken: false,
+						securityContext: {
+							runAsNonRoot: true,
+							runAsUser: 65532,
+							runAsGroup: 65532,
+							seccompProfile: { type: "RuntimeDefault" },
+						},
+						containers: [
+							{
+								name: "probe",
+								image: image,
+								command: ["node", "/probe/probe.cjs"],
+								env: Object.entries(env).map(([name, value]) => ({ name, value })),
+								envFrom: [{ secretRef: { name: PROBE + settings.suffix } }],
+								securityContext: {
+									allowPrivilegeEscalation: false,
+									readOnlyRootFilesystem: true,
+									capabilities: { drop: ["ALL"] },
+								},
+								resources: {
+									requests: { cpu: "50m", memory: "128Mi" },
+									limits: { memory: "512Mi" },
+								},
+								volumeMounts: [{ name: "probe", mountPath: "/probe", readOnly: true }],
+							},
+						],
+						volumes: [{ name: "probe", configMap: { name: PROBE + settings.suffix } }],
+					},
+				},
+			},
+		},
+	};
+}
