@@ -85,8 +85,8 @@ const schema = z.strictObject({
 		"Names that have to resolve on a host for a change of its resolver to be kept - internal (a list), external",
 	),
 	monitoring: key(
-		monitoringConfig,
-		"The probe of the images - namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
+		monitoringConfig.optional(),
+		"The probe of the images, none by default - namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
 	),
 	kubeconfig: key(
 		z
@@ -145,13 +145,35 @@ export interface Config extends Omit<Values, "hosts" | "sshPrivateKeys" | keyof 
 	secrets: RegistryVmSecrets;
 }
 
-/** Each top-level key: what it is, and whether it has to be encrypted. As Pulumi.yaml has them. */
+/**
+ * Each top-level key: what it is, and whether it has to be encrypted. As Pulumi.yaml has them, where a key without a
+ * default has to be set: one that need not be has an empty default.
+ */
 export function configKeys(): ConfigKey[] {
 	return Object.entries(schema.shape).map(([name, type]) => {
 		const { description = "", secret } = type.meta() as { description?: string; secret: boolean };
 		const { type: kind, default: value } = z.toJSONSchema(type, { io: "input" });
-		return { name, type: kind as string, description, secret, ...(value !== undefined && { default: value }) };
+		const empty = isOptional(type) ? (kind === "object" ? {} : "") : undefined;
+		const preset = value ?? empty;
+		return { name, type: kind as string, description, secret, ...(preset !== undefined && { default: preset }) };
 	});
+}
+
+function isOptional(type: z.ZodType): boolean {
+	return type.safeParse(undefined).data === undefined && type.safeParse(undefined).success;
+}
+
+/** Without what is only there because Pulumi.yaml has to have a default for it. */
+function withoutEmpty(values: Record<string, unknown>): Record<string, unknown> {
+	const isEmpty = (value: unknown) =>
+		value === "" || (typeof value === "object" && value !== null && Object.keys(value).length === 0);
+	const shape = schema.shape as Record<string, z.ZodType>;
+	return Object.fromEntries(
+		Object.entries(values).filter(([key, value]) => {
+			const type = shape[key];
+			return type === undefined || !isOptional(type) || !isEmpty(value);
+		}),
+	);
 }
 
 interface ConfigKey {
@@ -185,12 +207,17 @@ const MOVED: Record<string, string> = {
 export class ConfigError extends Error {}
 
 /**
- * Checks the plain values of a stack's config, keyed without the project's name.
- * Throws a ConfigError that names every key that is unknown, missing or wrong.
+ * Checks the plain values of a stack's config, keyed without the project's name. `inClear` are the keys that the stack's
+ * file has without encryption, where that is known. Throws a ConfigError that names every key that is unknown, missing
+ * or wrong, or should be encrypted and is not.
  */
-export function parseConfig(stack: string, values: Record<string, unknown>): Config {
-	const result = schema.safeParse(values);
+export function parseConfig(stack: string, values: Record<string, unknown>, inClear: string[] = []): Config {
+	const result = schema.safeParse(withoutEmpty(values));
 	const problems = result.success ? contradictions(stack, result.data) : result.error.issues.flatMap(explain);
+	// The engine sees to the others: Pulumi.yaml can't mark one as secret that has a default.
+	for (const { name, secret } of configKeys())
+		if (secret && inClear.includes(name) && name in withoutEmpty(values))
+			problems.push(`${name}: is not encrypted; set it with "pulumi config set --stack ${stack} --secret ${name}"`);
 	if (!result.success || problems.length > 0)
 		throw new ConfigError(
 			`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,

@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
+import { CANARY } from "./components/integrityMonitoring/args.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
@@ -7,7 +8,8 @@ import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
-const config = parseConfig(pulumi.getStack(), fromText(plain));
+const inClear = Object.keys(plain).filter((key) => !pulumi.runtime.isConfigSecret(`${PROJECT}:${key}`));
+const config = parseConfig(pulumi.getStack(), fromText(plain), inClear);
 const { images, monitoring, protect, secrets, registryCa: ca, kubeconfig, dnsNames: names } = config;
 
 const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
@@ -22,14 +24,15 @@ const registries = config.hosts.flatMap(({ name, connection, registry: role }, i
 	// Its containers get the name servers that it has when they start.
 	const dependsOn = resolvers.filter((resolver) => resolver.name === name).map(({ component }) => component);
 	const options = { dependsOn, aliases: i === 0 ? [{ name: "registry" }] : [] };
-	const args = { connection, secrets, protect, role, images, canary: monitoring.canary };
+	const args = { connection, secrets, protect, role, images, canary: monitoring?.canary ?? CANARY };
 	return [{ name, role, component: new RegistryVm(`registry-${name}`, args, options) }];
 });
 
-const probes = registries.map(({ name, role, component }, i) => {
+const probes = registries.flatMap(({ name, role, component }, i) => {
+	if (monitoring === undefined) return [];
 	const suffix = i === 0 ? "" : `-${name}`;
 	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca, kubeconfig };
-	return new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component });
+	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component })];
 });
 
 const managed = [...resolvers, ...registries];

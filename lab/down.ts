@@ -2,11 +2,10 @@
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type Engine, findEngine, hasOwnEngine, startEngine, stopEngine } from "./engine.ts";
-import { LABEL, network } from "./estate.ts";
+import { LABEL } from "./estate.ts";
 import { lock } from "./lock.ts";
 import { cache, checkout } from "./paths.ts";
 import { Step } from "./run.ts";
-import { STACK } from "./stack.ts";
 
 /** Stops the lab's containers, and the engine where it is the lab's own. */
 export async function down(): Promise<void> {
@@ -43,13 +42,14 @@ export async function clean(): Promise<void> {
 		if (engine !== undefined) {
 			const containers = await containersOf(engine, step);
 			if (containers.length > 0) await engine.docker(step, ["rm", "--force", "--volumes", ...containers]);
-			await engine.ask(step, ["network", "rm", network.name]);
+			const networks = await list(engine, step, ["network", "ls", "--quiet", "--filter", `label=${LABEL}`]);
+			if (networks.length > 0) await engine.docker(step, ["network", "rm", ...networks]);
 			if (!engine.ours) await removeImages(engine, step); // Ours goes with all it has.
 		}
 		await stopEngine();
 	}
 	await rm(cache, { recursive: true, force: true });
-	await rm(join(checkout, `Pulumi.${STACK}.yaml`), { force: true });
+	for (const stack of ["lab", "second"]) await rm(join(checkout, `Pulumi.${stack}.yaml`), { force: true });
 	console.log("nothing of the lab is left");
 }
 

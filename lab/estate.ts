@@ -1,29 +1,47 @@
-/** The lab's estate: its network, names, addresses and ports, and nothing that acts. */
+/**
+ * The lab's estate: its network, names, addresses and ports, and nothing that acts. There are two of them, which share
+ * the Docker engine and nothing else, so that tests can use both at once: LAB_ESTATE=second is the other one.
+ */
+
+/** True for the estate that `make lab` shows: the one with a cluster and its monitoring. */
+export const isFirst = process.env["LAB_ESTATE"] !== "second";
+
+/** What the names of its containers, its network and its folder begin with. */
+export const PREFIX = isFirst ? "homelab-lab" : "homelab-second";
+
+/** The Pulumi stack. */
+export const STACK = isFirst ? "lab" : "second";
+
+/** What the addresses on its network begin with. */
+const net = isFirst ? "172.30.77" : "172.30.78";
+
+/** What is added to a port of a machine where it is published on this one's loopback. */
+const OFFSET = isFirst ? 20_000 : 30_000;
 
 /** Everything of the lab in an engine has it, so that none is overlooked when the lab is taken away. */
 export const LABEL = "homelab-lab";
 
 /** The network on which the lab's machines meet. */
-export const network = { name: "homelab-lab", subnet: "172.30.77.0/24", gateway: "172.30.77.1" };
+export const network = { name: PREFIX, subnet: `${net}.0/24`, gateway: `${net}.1` };
 
 /** The DNS server of that network, and the zone in which the upstream registries are. */
-export const dns = { container: "homelab-lab-dns", address: "172.30.77.2", zone: "upstream.lab" };
+export const dns = { container: `${PREFIX}-dns`, address: `${net}.2`, zone: "upstream.lab" };
 
 /** A public DNS server, which knows what everybody knows, and nothing of the internal zone. */
-export const publicDns = { container: "homelab-lab-public-dns", address: "172.30.77.3" };
+export const publicDns = { container: `${PREFIX}-public-dns`, address: `${net}.3` };
 
 /** Names that hosts look up, and their addresses: one that only the internal server knows, one that both know. */
 export const names = {
-	internal: { name: "docker-registry.viktorbarzin.lan", address: "172.30.77.10" },
+	internal: { name: "docker-registry.viktorbarzin.lan", address: `${net}.10` },
 	external: { name: "www.example.com", address: "203.0.113.80" },
 };
 
 /** The host that carries every VM; only its resolver is managed. */
 export const proxmox = {
-	container: "homelab-lab-proxmox",
+	container: `${PREFIX}-proxmox`,
 	hostname: "pve",
-	address: "172.30.77.12",
-	sshPort: 20_024,
+	address: `${net}.12`,
+	sshPort: OFFSET + 24,
 };
 
 /** The registry that is pushed to. */
@@ -39,48 +57,48 @@ export const caches = [
 ].map((cache, i) => ({
 	...cache,
 	upstream: {
-		container: `homelab-lab-upstream-${cache.name}`,
-		address: `172.30.77.${20 + i}`,
+		container: `${PREFIX}-upstream-${cache.name}`,
+		address: `${net}.${20 + i}`,
 		url: `http://${cache.name}.${dns.zone}:5000`,
 		/** A repository that only this upstream has. */
 		repository: `only-on-${cache.name}/image`,
 	},
 }));
 
-/** The registry VM. Its ports are published on this machine's loopback at 20000 more. */
+/** The registry VM. Its ports are published on this machine's loopback. */
 export const registryVm = {
-	container: "homelab-lab-registry",
+	container: `${PREFIX}-registry`,
 	hostname: "docker-registry",
-	address: "172.30.77.10",
-	sshPort: 20022,
+	address: `${net}.10`,
+	sshPort: OFFSET + 22,
 	uiPort: 8080,
 	subnet: "172.28.50.0/24",
 };
 
 /** The Kubernetes cluster, on one machine. */
 export const kubernetes = {
-	container: "homelab-lab-kubernetes",
+	container: `${PREFIX}-kubernetes`,
 	hostname: "kubernetes",
-	address: "172.30.77.30",
+	address: `${net}.30`,
 	/** Of its API, on this machine's loopback. */
 	port: 26_443,
 };
 
 /** Prometheus and its kin; the name is how the cluster's pods know it, where they have to. */
 export const monitoring = {
-	prometheus: { container: "homelab-lab-prometheus", address: "172.30.77.31", port: 29_090 },
+	prometheus: { container: `${PREFIX}-prometheus`, address: `${net}.31`, port: 29_090 },
 	pushgateway: {
-		container: "homelab-lab-pushgateway",
-		address: "172.30.77.32",
+		container: `${PREFIX}-pushgateway`,
+		address: `${net}.32`,
 		port: 29_091,
 		name: "prometheus-prometheus-pushgateway.monitoring",
 	},
-	alertmanager: { container: "homelab-lab-alertmanager", address: "172.30.77.33", port: 29_093 },
+	alertmanager: { container: `${PREFIX}-alertmanager`, address: `${net}.33`, port: 29_093 },
 };
 
 /** Where a port of the registry VM is on this machine. */
 export function published(port: number): number {
-	return port + 20_000;
+	return port + OFFSET;
 }
 
 /** What a machine may do: all but what containers can't be given everywhere. */

@@ -9,6 +9,7 @@ import type { Engine } from "./engine.ts";
 import {
 	caches,
 	dns,
+	isFirst,
 	monitoring,
 	names,
 	privateRegistry,
@@ -16,13 +17,12 @@ import {
 	publicDns,
 	published,
 	registryVm,
+	STACK,
 } from "./estate.ts";
 import { type Keys, kubeconfigPath, sshConfigPath } from "./keys.ts";
 import { vmImages } from "./machines.ts";
 import { checkout, paths } from "./paths.ts";
 import { runs, type Step, until } from "./run.ts";
-
-export const STACK = "lab";
 
 /** What a person's shell needs in order to work with the lab; `lab-env` prints it. */
 export function environment(engine: Engine, keys: Keys): Record<string, string> {
@@ -73,11 +73,13 @@ export async function configureStack(
 	};
 	const plain = {
 		images: { ...vmImages, node: nodeImage },
-		monitoring: {
-			namespace: "monitoring",
-			pushgateway: `http://${monitoring.pushgateway.name}:9091`,
-			rules: "ConfigMap",
-		},
+		...(isFirst && {
+			monitoring: {
+				namespace: "monitoring",
+				pushgateway: `http://${monitoring.pushgateway.name}:9091`,
+				rules: "ConfigMap",
+			},
+		}),
 		dnsNames: { internal: [names.internal.name], external: names.external.name },
 		hosts: {
 			[registryVm.hostname]: {
@@ -105,7 +107,7 @@ export async function configureStack(
 		registryPassword: keys.registry.password,
 		dockerhubPassword: keys.dockerhub.password,
 		tlsPrivateKey: keys.certificateKey,
-		kubeconfig: keys.kubernetes.kubeconfig,
+		...(isFirst && { kubeconfig: keys.kubernetes.kubeconfig }),
 	};
 	await pulumi(["stack", "select", "--create", STACK]);
 

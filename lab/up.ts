@@ -3,7 +3,7 @@ import { mkdir } from "node:fs/promises";
 import { Listr, PRESET_TIMER } from "listr2";
 import { startKubernetes } from "./cluster.ts";
 import { type Engine, startEngine } from "./engine.ts";
-import { caches, published } from "./estate.ts";
+import { caches, isFirst, published, STACK } from "./estate.ts";
 import { buildImages, forgetOldImages, type Images } from "./images.ts";
 import { type Keys, makeKeys } from "./keys.ts";
 import { lock } from "./lock.ts";
@@ -21,7 +21,7 @@ import { installPackages } from "./packages.ts";
 import { cache, checkout, paths } from "./paths.ts";
 import { installPlugins } from "./plugins.ts";
 import { Step } from "./run.ts";
-import { configureStack, environment, pulumiEnvironment, releaseStack, STACK } from "./stack.ts";
+import { configureStack, environment, pulumiEnvironment, releaseStack } from "./stack.ts";
 import { forgetBuildCaches, provide, tools } from "./tools.ts";
 import { fillUpstreams } from "./upstreams.ts";
 
@@ -119,10 +119,12 @@ export async function up(): Promise<void> {
 			},
 			{
 				title: "Kubernetes",
+				enabled: isFirst,
 				task: (context) => startKubernetes(context.engine, new Step("kubernetes"), context.images, context.keys),
 			},
 			{
 				title: "Prometheus, Alertmanager and Pushgateway",
+				enabled: isFirst,
 				task: (context) => startMonitoring(context.engine, new Step("monitoring"), context.images),
 			},
 			{
@@ -169,6 +171,7 @@ export async function up(): Promise<void> {
 			},
 			{
 				title: "Prometheus takes the alerts",
+				enabled: isFirst,
 				task: (context) => loadRules(context.engine, new Step("rules")),
 			},
 		],

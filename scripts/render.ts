@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse, stringify } from "yaml";
 import { resolverSet } from "../components/dnsResolver/files.ts";
+import { CANARY } from "../components/integrityMonitoring/args.ts";
 import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
 import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
 import { type Config, ConfigError, configKeys, fromText, operatorKeys, PROJECT, parseConfig } from "../config.ts";
@@ -32,11 +33,13 @@ await new Command()
 async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
-	const objects = config.hosts.flatMap(({ name, registry }) =>
+	const { monitoring } = config;
+	const probed = config.hosts.flatMap(({ name, registry }) =>
 		registry ? [{ name, registry: registry.private }] : [],
 	);
-	const manifests = objects.flatMap(({ name, registry }, i) => {
-		const settings = { ...config.monitoring, suffix: i === 0 ? "" : `-${name}`, image: config.images.node, registry };
+	const manifests = probed.flatMap(({ name, registry }, i) => {
+		if (monitoring === undefined) return [];
+		const settings = { ...monitoring, suffix: i === 0 ? "" : `-${name}`, image: config.images.node, registry };
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
 	let count = 0;
@@ -59,7 +62,7 @@ function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): Re
 	const { images, monitoring } = config;
 	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
 	return {
-		...(registry && registryVmFiles({ role: registry, images, canary: monitoring.canary }, config.secrets)),
+		...(registry && registryVmFiles({ role: registry, images, canary: monitoring?.canary ?? CANARY }, config.secrets)),
 		...(dns && resolverSet(dns, config.dnsNames, containers ?? []).files),
 	};
 }

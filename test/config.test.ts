@@ -1,10 +1,11 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
-import { fromText, parseConfig, secretKeys } from "../config.ts";
-import { exampleValues } from "./exampleConfig.ts";
+import { configKeys, fromText, parseConfig } from "../config.ts";
+import { type ExampleValues, exampleValues, HOST_KEY } from "./fixtures/estate.ts";
 
-const parseExample = (change: (values: ReturnType<typeof exampleValues>) => void) => {
+const registry = (values: ExampleValues) => values.hosts.depot.registry;
+const parseExample = (change: (values: ExampleValues) => void) => {
 	const values = exampleValues();
 	change(values);
 	return () => parseConfig("test", values);
@@ -13,77 +14,168 @@ const parseExample = (change: (values: ReturnType<typeof exampleValues>) => void
 describe("parseConfig", () => {
 	it("takes the example, and fills in the defaults", () => {
 		const config = parseConfig("test", exampleValues());
-		expect(config.registryHost).toEqual({ address: "10.0.20.10", port: 22, user: "root" });
-		expect(config.caches[1]).toMatchObject({ name: "ghcr", authenticated: false });
+		expect(config.hosts.map(({ name }) => name)).toEqual(["depot", "hypervisor"]);
+		expect(config.hosts[0]?.connection).toMatchObject({
+			host: "192.0.2.10",
+			port: 22,
+			user: "root",
+			hostKey: HOST_KEY,
+		});
+		expect(config.hosts[0]?.registry?.caches[1]).toMatchObject({ name: "alpha", authenticated: false });
 	});
 
-	it("needs no host key of a host that is deferred, and takes the date as Pulumi writes it back", () => {
-		const values = exampleValues();
-		const host = values.dns.hosts[0] as (typeof values.dns.hosts)[number];
-		Object.assign(host, { hostKey: undefined, deferred: "2026-04-19 00:00:00 +0000 UTC" });
-		expect(parseConfig("test", values).dns.hosts[0]?.deferred).toBe("2026-04-19");
+	it("gives each host the login key that is its own", () => {
+		const keys = parseConfig("test", exampleValues()).hosts.map(({ connection }) => connection.privateKey);
+		expect(keys[0]).toContain("ssh-key-material of depot");
+		expect(keys[1]).toContain("ssh-key-material of hypervisor");
 	});
+
+	it("needs neither host key nor login key of a host that is deferred, and takes the date as Pulumi writes it back", () => {
+		const values = exampleValues();
+		Object.assign(values.hosts.storage, { deferred: "2026-04-19 00:00:00 +0000 UTC" });
+		expect(parseConfig("test", values).deferred).toEqual([
+			{ name: "storage", address: "192.0.2.30", port: 22, since: "2026-04-19" },
+		]);
+	});
+
+	it("takes a second registry VM", () => {
+		const values = exampleValues();
+		const second = { ...structuredClone(values.hosts.depot), address: "192.0.2.11" };
+		Object.assign(values.hosts, { annex: second });
+		Object.assign(values.sshPrivateKeys, { annex: values.sshPrivateKeys["depot"] });
+		const registries = parseConfig("test", values).hosts.filter(({ registry }) => registry);
+		expect(registries.map(({ name }) => name)).toEqual(["depot", "annex"]);
+	});
+
+	it.each(["registryHost", "registryHostKey", "sshPrivateKey", "uiPort", "subnet", "caches", "privateRegistry", "dns"])(
+		"names %s as a key of an earlier release, and where its value is now",
+		(key) => {
+			expect(parseExample((values) => Object.assign(values, { [key]: {} }))).toThrow(
+				new RegExp(`- ${key}: is now (hosts.<name>|sshPrivateKeys.<name>).*; see CHANGELOG.md`),
+			);
+		},
+	);
 
 	it.each([
 		["an unknown key", (v) => Object.assign(v, { registryHots: 1 }), "registryHots: unknown key"],
-		["an unknown nested key", (v) => Object.assign(v.caches[1] ?? {}, { prot: 1 }), "caches[1].prot: unknown key"],
+		[
+			"an unknown nested key",
+			(v) => Object.assign(registry(v).caches[1] ?? {}, { prot: 1 }),
+			"hosts.depot.registry.caches[1].prot: unknown key",
+		],
 		[
 			"a missing key",
-			(v) => Reflect.deleteProperty(v, "uiPort"),
-			'uiPort: missing; set it with "pulumi config set --stack test uiPort"',
+			(v) => Reflect.deleteProperty(v, "registryUser"),
+			'registryUser: missing; set it with "pulumi config set --stack test registryUser"',
 		],
 		[
 			"a missing secret",
-			(v) => Reflect.deleteProperty(v, "sshPrivateKey"),
-			'sshPrivateKey: missing; set it with "pulumi config set --stack test --secret sshPrivateKey"',
+			(v) => Reflect.deleteProperty(v, "registryPassword"),
+			'registryPassword: missing; set it with "pulumi config set --stack test --secret registryPassword"',
 		],
 		[
 			"a missing nested key",
-			(v) => Reflect.deleteProperty(v.registryHost, "address"),
-			'registryHost.address: missing; set it with "pulumi config set --stack test --path registryHost.address"',
+			(v) => Reflect.deleteProperty(v.hosts.depot, "address"),
+			'hosts.depot.address: missing; set it with "pulumi config set --stack test --path hosts.depot.address"',
 		],
-		["a wrong type", (v) => Object.assign(v, { uiPort: "web" }), "uiPort: expected number, received string"],
-		["a port out of range", (v) => Object.assign(v, { uiPort: 70000 }), "uiPort: Too big"],
+		[
+			"a host without its host key",
+			(v) => Reflect.deleteProperty(v.hosts.hypervisor, "hostKey"),
+			'hosts.hypervisor.hostKey: missing; set it with "pulumi config set --stack test --path hosts.hypervisor.hostKey"',
+		],
+		[
+			"a host without its login key",
+			(v) => Reflect.deleteProperty(v.sshPrivateKeys, "hypervisor"),
+			'sshPrivateKeys.hypervisor: missing; set it with "pulumi config set --stack test --secret --path sshPrivateKeys.hypervisor"',
+		],
+		[
+			"a login key of nobody",
+			(v) => Object.assign(v.sshPrivateKeys, { other: v.sshPrivateKeys["depot"] }),
+			"sshPrivateKeys.other: there is no such host in hosts",
+		],
+		[
+			"a host without a role",
+			(v) => Reflect.deleteProperty(v.hosts.hypervisor, "dns"),
+			"hosts.hypervisor: has no role",
+		],
+		[
+			"a host that is declared twice",
+			(v) => Object.assign(v.hosts.hypervisor, { address: "192.0.2.10" }),
+			"hosts.hypervisor: is at the same address and port as depot",
+		],
+		[
+			"an RSA host key, which only one of the two SSH clients takes",
+			(v) => Object.assign(v.hosts.depot, { hostKey: "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ==" }),
+			"hosts.depot.hostKey: is an RSA key, which Pulumi's command plugin does not take; pin another one",
+		],
+		[
+			"a login key in PKCS#8 form",
+			(v) => Object.assign(v.sshPrivateKeys, { depot: "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n" }),
+			"sshPrivateKeys.depot: is in PKCS#8 form",
+		],
+		[
+			"a login key that needs a passphrase",
+			(v) =>
+				Object.assign(v.sshPrivateKeys, {
+					depot: "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n-----END RSA PRIVATE KEY-----\n",
+				}),
+			"sshPrivateKeys.depot: is encrypted",
+		],
+		[
+			"a wrong type",
+			(v) => Object.assign(registry(v), { uiPort: "web" }),
+			"hosts.depot.registry.uiPort: expected number",
+		],
+		[
+			"a port out of range",
+			(v) => Object.assign(registry(v), { uiPort: 70000 }),
+			"hosts.depot.registry.uiPort: Too big",
+		],
 		[
 			"a port used twice",
-			(v) => Object.assign(v.caches[2] ?? {}, { port: 5010 }),
-			"caches[2].port: port 5010 is already used by caches[1].port",
+			(v) => Object.assign(registry(v).caches[2] ?? {}, { port: 7010 }),
+			"hosts.depot.registry.caches[2].port: port 7010 is already used by caches.1.port",
 		],
 		[
 			"the SSH port taken by the UI",
-			(v) => Object.assign(v, { uiPort: 22 }),
-			"registryHost.port: port 22 is already used by uiPort",
+			(v) => Object.assign(registry(v), { uiPort: 22 }),
+			"hosts.depot.registry: port 22 is already used by SSH",
 		],
 		[
 			"a name used twice",
-			(v) => Object.assign(v.privateRegistry, { name: "quay" }),
-			"privateRegistry.name: name quay is already used by caches[2].name",
+			(v) => Object.assign(registry(v).private, { name: "beta" }),
+			"hosts.depot.registry.private.name: name beta is already used by caches.2.name",
 		],
 		[
-			"a DNS host without its host key",
-			(v) => Reflect.deleteProperty(v.dns.hosts[1] ?? {}, "hostKey"),
-			"dns.hosts[1].hostKey: missing; set it with \"pulumi config set --path 'dns.hosts[1].hostKey' '<type> <base64>'\"",
+			"a cache that would be taken for nginx",
+			(v) => Object.assign(registry(v).caches[2] ?? {}, { name: "nginx" }),
+			"hosts.depot.registry.caches[2].name: is one of nginx, ui",
+		],
+		[
+			"a network that is none",
+			(v) => Object.assign(registry(v), { subnet: "999.1.1.0/24" }),
+			"hosts.depot.registry.subnet: is not a network",
 		],
 		[
 			"a timeout for systemd-resolved",
-			(v) => Object.assign(v.dns.hosts[0] ?? {}, { timeout: 2 }),
-			"dns.hosts[0].timeout: systemd-resolved has no such setting",
+			(v) => Object.assign(v.hosts.depot.dns, { timeout: 2 }),
+			"hosts.depot.dns.timeout: systemd-resolved has no such setting",
 		],
 		[
 			"a netplan file elsewhere",
-			(v) => Object.assign(v.dns.hosts[0] ?? {}, { netplan: { interface: "eth0", file: "/etc/netplan" } }),
-			"dns.hosts[0].netplan.file: is not a YAML file in /etc/netplan",
+			(v) => Object.assign(v.hosts.depot.dns, { netplan: { interface: "eth0", file: "/etc/netplan" } }),
+			"hosts.depot.dns.netplan.file: is not a YAML file in /etc/netplan",
 		],
-		["no internal name", (v) => Object.assign(v.dns.names, { internal: [] }), "dns.names.internal:"],
+		["no internal name", (v) => Object.assign(v.dnsNames, { internal: [] }), "dnsNames.internal:"],
 		[
 			"a name server that is no address",
-			(v) => Object.assign(v.dns.hosts[0] ?? {}, { primary: "dns.internal" }),
-			"dns.hosts[0].primary: is not an IPv4 address",
+			(v) => Object.assign(v.hosts.depot.dns, { primary: "dns.internal" }),
+			"hosts.depot.dns.primary: is not an IPv4 address",
 		],
 		[
 			"a host that is deferred without a date",
-			(v) => Object.assign(v.dns.hosts[0] ?? {}, { deferred: "yes" }),
-			"dns.hosts[0].deferred: is not a date like 2026-04-19",
+			(v) => Object.assign(v.hosts.depot, { deferred: "yes" }),
+			"hosts.depot.deferred: is not a date like 2026-04-19",
 		],
 		["another way to take rules", (v) => Object.assign(v.monitoring, { rules: "File" }), "monitoring.rules: "],
 		[
@@ -93,20 +185,20 @@ describe("parseConfig", () => {
 		],
 		[
 			"an upstream that is no URL",
-			(v) => Object.assign(v.caches[0] ?? {}, { upstream: "docker.io" }),
-			"caches[0].upstream: is not a URL",
+			(v) => Object.assign(registry(v).caches[0] ?? {}, { upstream: "docker.io" }),
+			"hosts.depot.registry.caches[0].upstream: is not a URL",
 		],
 		[
 			"a public key for a private one",
-			(v) => Object.assign(v, { sshPrivateKey: "ssh-ed25519 AAAA" }),
-			"sshPrivateKey: is not a private key",
+			(v) => Object.assign(v.sshPrivateKeys, { depot: "ssh-ed25519 AAAA" }),
+			"sshPrivateKeys.depot: is not a private key",
 		],
 		[
 			"a fingerprint for a host key",
-			(v) => Object.assign(v, { registryHostKey: "SHA256:abc" }),
-			"registryHostKey: is not a host key",
+			(v) => Object.assign(v.hosts.depot, { hostKey: "SHA256:abc" }),
+			"hosts.depot.hostKey: is not a host key",
 		],
-	] satisfies [string, (values: ReturnType<typeof exampleValues>) => unknown, string][])(
+	] satisfies [string, (values: ExampleValues) => unknown, string][])(
 		"refuses %s, and names it",
 		(_, change, message) => {
 			expect(parseExample(change)).toThrow(message);
@@ -114,7 +206,7 @@ describe("parseConfig", () => {
 	);
 
 	it("names every problem at once", () => {
-		const broken = parseExample((values) => Object.assign(values, { uiPort: "web", extra: 1, subnet: "x" }));
+		const broken = parseExample((values) => Object.assign(registry(values), { uiPort: "web", extra: 1, subnet: "x" }));
 		expect(broken).toThrow(/extra[\s\S]*uiPort|uiPort[\s\S]*extra/);
 		expect(broken).toThrow(/subnet/);
 	});
@@ -130,27 +222,36 @@ describe("parseConfig", () => {
 
 describe("fromText", () => {
 	it("leaves text alone, even where it looks like JSON, and reads the rest", () => {
-		expect(fromText({ registryPassword: "12345678", uiPort: "8080", images: '{"ui":"a:1"}' })).toEqual({
+		expect(fromText({ registryPassword: "12345678", protect: "true", images: '{"ui":"a:1"}' })).toEqual({
 			registryPassword: "12345678",
-			uiPort: 8080,
+			protect: true,
 			images: { ui: "a:1" },
 		});
 	});
 
 	it("leaves what can't be read for parseConfig to refuse", () => {
-		expect(fromText({ uiPort: "web", unknown: "{" })).toEqual({ uiPort: "web", unknown: "{" });
+		expect(fromText({ protect: "maybe", unknown: "{" })).toEqual({ protect: "maybe", unknown: "{" });
 	});
 });
 
 describe("Pulumi.yaml", () => {
-	it("declares the keys that config.ts reads, and no others", () => {
+	it("has every key that config.ts reads, with its type, description and default, and marks the secret ones", () => {
 		const { config } = parse(readFileSync("Pulumi.yaml", "utf8"));
-		expect(Object.keys(config).sort()).toEqual(Object.keys(exampleValues()).sort());
+		const keys = Object.entries(config).map(([name, key]) => ({ secret: false, ...(key as object), name }));
+		// Pulumi takes no default for what it is told is secret, so an optional secret is only called one.
+		const declared = configKeys().map((key) =>
+			key.secret && "default" in key
+				? { ...key, secret: false, description: `${key.description} (a secret)` }
+				: key,
+		);
+		expect(keys).toEqual(declared);
 	});
 
-	it("marks as secret what holds a secret", () => {
-		const { config } = parse(readFileSync("Pulumi.yaml", "utf8"));
-		const secrets = Object.keys(config).filter((key) => config[key].secret);
-		expect(secrets.sort()).toEqual([...secretKeys].sort());
+	it("is not all that sees to encryption: an optional secret in clear text is refused", () => {
+		const values = { ...exampleValues(), kubeconfig: "clusters: []" };
+		expect(() => parseConfig("test", values, ["kubeconfig", "registryUser"])).toThrow(
+			/^.*\n {2}- kubeconfig: is not encrypted; set it with "pulumi config set --stack test --secret kubeconfig"$/,
+		);
+		expect(() => parseConfig("test", { ...values, kubeconfig: "" }, ["kubeconfig"])).not.toThrow();
 	});
 });

@@ -2,10 +2,8 @@
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 
-export const repositoryName = z
-	.string()
-	.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")
-	.default("canary");
+/** The canary's repository by default. */
+export const CANARY = "canary";
 
 export const monitoringConfig = z.strictObject({
 	namespace: z
@@ -20,7 +18,11 @@ export const monitoringConfig = z.strictObject({
 		.string()
 		.default("docs/runbooks")
 		.describe("What the alerts' runbook links begin with. docs/runbooks, a path in this repository, by default."),
-	canary: repositoryName.describe("A repository that is always in the private registry. canary by default."),
+	canary: z
+		.string()
+		.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")
+		.default(CANARY)
+		.describe("A repository that is always in the private registry. canary by default."),
 });
 
 export type MonitoringConfig = z.output<typeof monitoringConfig>;

@@ -1,19 +1,24 @@
 import { expect, it } from "vitest";
 import { parse } from "yaml";
-import { resolver } from "../../../components/dnsResolver/files.ts";
-import { type Config, parseConfig } from "../../../config.ts";
-import { exampleValues } from "../../exampleConfig.ts";
+import { type ResolverSet, resolverSet, SCRIPTS } from "../../../components/dnsResolver/files.ts";
+import { parseConfig } from "../../../config.ts";
+import { exampleValues } from "../../fixtures/estate.ts";
 
 const config = parseConfig("test", exampleValues());
-const host = (address: string) => config.dns.hosts.find((one) => one.address === address) as Config["dns"]["hosts"][0];
+const setOf = (name: string): ResolverSet => {
+	const dns = config.hosts.find((host) => host.name === name)?.dns;
+	if (dns === undefined) throw new Error(`${name} has no role dns`);
+	return resolverSet(dns, config.dnsNames, []);
+};
 
-it("the Proxmox host's /etc/resolv.conf is the estate's, byte for byte, and its only file", () => {
-	const { files } = resolver(config, host("192.168.1.127"));
-	expect(Object.keys(files)).toEqual(["/etc/resolv.conf"]);
+it("a host with a plain /etc/resolv.conf gets it byte for byte, and besides only the scripts", () => {
+	const { files } = setOf("hypervisor");
+	const others = Object.keys(files).filter((path) => !path.startsWith(`${SCRIPTS}/`));
+	expect(others).toEqual(["/etc/resolv.conf"]);
 	expect(files["/etc/resolv.conf"]).toMatchObject({
-		content: `search viktorbarzin.lan
-nameserver 192.168.1.2
-nameserver 94.140.14.14
+		content: `search example.test
+nameserver 192.0.2.2
+nameserver 203.0.113.53
 options timeout:2 attempts:2
 `,
 		mode: "0644",
@@ -21,17 +26,24 @@ options timeout:2 attempts:2
 	});
 });
 
-it("the registry VM has the same servers globally and on its interface", () => {
-	const { files } = resolver(config, host("10.0.20.10"));
+it("a host with systemd-resolved has the same servers globally and on its interface", () => {
+	const { files } = setOf("depot");
 	const lines = files["/etc/systemd/resolved.conf.d/10-internal-dns.conf"]?.content.split("\n") ?? [];
 	expect(lines).toEqual(
-		expect.arrayContaining(["[Resolve]", "DNS=10.0.20.1", "FallbackDNS=94.140.14.14", "Domains=viktorbarzin.lan"]),
+		expect.arrayContaining(["[Resolve]", "DNS=192.0.2.1", "FallbackDNS=203.0.113.53", "Domains=example.test"]),
 	);
-	expect(lines.filter((line) => line.startsWith("DNS="))).toEqual(["DNS=10.0.20.1", "DNS=94.140.14.14"]);
+	expect(lines.filter((line) => line.startsWith("DNS="))).toEqual(["DNS=192.0.2.1", "DNS=203.0.113.53"]);
 	const netplan = files["/etc/netplan/50-cloud-init.yaml"];
-	expect(netplan?.within).toEqual(["network", "ethernets", "eth0", "nameservers"]);
+	expect(netplan?.yamlPath).toEqual(["network", "ethernets", "ens3", "nameservers"]);
 	expect(parse(netplan?.content as string)).toEqual({
-		addresses: ["10.0.20.1", "94.140.14.14"],
-		search: ["viktorbarzin.lan"],
+		addresses: ["192.0.2.1", "203.0.113.53"],
+		search: ["example.test"],
 	});
+});
+
+it("a change of the scripts alone calls for no commit", () => {
+	const { files, beforeActivation } = setOf("depot");
+	for (const [path, { notify }] of Object.entries(files))
+		expect(notify, path).toEqual(path.startsWith(`${SCRIPTS}/`) || path.includes("cloud.cfg.d") ? [] : ["dns"]);
+	expect(beforeActivation[0]?.files.some((path) => path.startsWith(SCRIPTS))).toBe(false);
 });

@@ -1,13 +1,15 @@
 import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
+import type { RegistryRole } from "../../../components/registryVm/args.ts";
 import { registryVmFiles } from "../../../components/registryVm/files.ts";
 import { parseConfig } from "../../../config.ts";
-import { exampleValues } from "../../exampleConfig.ts";
+import { exampleValues } from "../../fixtures/estate.ts";
 
 const render = (change: (values: ReturnType<typeof exampleValues>) => void = () => {}) => {
 	const values = exampleValues();
 	change(values);
-	return registryVmFiles(parseConfig("test", values));
+	const { hosts, images, monitoring, secrets } = parseConfig("test", values);
+	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: monitoring.canary }, secrets);
 };
 const content = (path: string, files = render()): string => {
 	const file = files[path];
@@ -24,10 +26,10 @@ const digests = (files: ReturnType<typeof render>): Record<string, string | unde
 		]),
 	);
 
-const names = ["dockerhub", "ghcr", "quay", "k8s", "kyverno", "private"];
+const names = ["hub", "alpha", "beta", "own"];
 
-describe("the prod estate, as facts.md has it", () => {
-	it("runs six registries 2.8.3 in lockstep, each with its own data and config", () => {
+describe("a registry VM", () => {
+	it("runs its registries in lockstep, each with its own data and config", () => {
 		const { services, networks } = compose();
 		for (const name of names) {
 			expect(services[`registry-${name}`]).toMatchObject({
@@ -47,11 +49,11 @@ describe("the prod estate, as facts.md has it", () => {
 		}
 		expect(networks.registry).toMatchObject({ name: "registry", driver: "bridge" });
 		expect(services.nginx).toMatchObject({ container_name: "registry-nginx", restart: "always" });
-		expect(services["registry-ui"]).toMatchObject({ container_name: "registry-ui", ports: ["8080:80"] });
-		expect(services["registry-dockerhub"].ports).toEqual(["5001:5001"]);
+		expect(services["registry-ui"]).toMatchObject({ container_name: "registry-ui", ports: ["7080:80"] });
+		expect(services["registry-hub"].ports).toEqual(["7001:5001"]);
 	});
 
-	it("starts nginx after all six are healthy", () => {
+	it("starts nginx after all of them are healthy", () => {
 		const healthy = { condition: "service_healthy" };
 		const dependsOn = Object.fromEntries(names.map((name) => [`registry-${name}`, healthy]));
 		expect(compose().services.nginx.depends_on).toEqual(dependsOn);
@@ -60,7 +62,7 @@ describe("the prod estate, as facts.md has it", () => {
 	it("serves every published port: none has nothing behind it", () => {
 		const published = compose().services.nginx.ports.map((port: string) => port.split(":")[0]);
 		const listening = [...content("/opt/registry/nginx.conf").matchAll(/listen (\d+)/g)].map(([, port]) => port);
-		expect(published).toEqual(["5000", "5010", "5020", "5030", "5040", "5050"]);
+		expect(published).toEqual(["7000", "7010", "7020", "7050"]);
 		expect(listening).toEqual(published);
 	});
 
@@ -69,7 +71,7 @@ describe("the prod estate, as facts.md has it", () => {
 		const addresses = Object.values(services).map((service) => {
 			return (service as { networks: { registry: { ipv4_address: string } } }).networks.registry.ipv4_address;
 		});
-		expect(new Set(addresses).size).toBe(8);
+		expect(new Set(addresses).size).toBe(6);
 		for (const name of names) {
 			const address = services[`registry-${name}`].networks.registry.ipv4_address;
 			expect(content("/opt/registry/nginx.conf")).toMatch(
@@ -79,11 +81,9 @@ describe("the prod estate, as facts.md has it", () => {
 	});
 
 	it.each([
-		["dockerhub", "https://registry-1.docker.io"],
-		["ghcr", "https://ghcr.io"],
-		["quay", "https://quay.io"],
-		["k8s", "https://registry.k8s.io"],
-		["kyverno", "https://reg.kyverno.io"],
+		["hub", "https://hub.example.com"],
+		["alpha", "https://alpha.example.com"],
+		["beta", "https://beta.example.com"],
 	])("%s caches %s", (name, remoteurl) => {
 		const config = registryConfig(name);
 		expect(config.proxy).toMatchObject({ remoteurl, ttl: 0 });
@@ -91,18 +91,18 @@ describe("the prod estate, as facts.md has it", () => {
 		expect(config.storage.maintenance.uploadpurging).toMatchObject({ age: "24h", interval: "4h" });
 	});
 
-	it("asks only Docker Hub with an account, and has its metrics on 5001", () => {
-		const config = registryConfig("dockerhub");
+	it("asks only the authenticated upstream with an account, and has its metrics on the port that is published", () => {
+		const config = registryConfig("hub");
 		expect(config.proxy).toMatchObject({ username: "hub-account", password: "hub-password-material" });
 		expect(config.http.debug).toEqual({ addr: ":5001", prometheus: { enabled: true, path: "/metrics" } });
 		for (const name of names.slice(1)) expect(content(`/opt/registry/config-${name}.yml`)).not.toMatch(/hub-|debug/);
 	});
 
 	it("runs the private registry with passwords, deletes, and without the blind descriptor cache", () => {
-		const config = registryConfig("private");
+		const config = registryConfig("own");
 		expect(config.auth.htpasswd).toEqual({ realm: "Registry Realm", path: "/auth/htpasswd" });
 		expect(config.storage.delete).toEqual({ enabled: true });
-		expect(config.storage.filesystem.maxsize).toBe("100GiB");
+		expect(config.storage.filesystem.maxsize).toBe("20GiB");
 		expect(config.storage.cache).toBeUndefined();
 		expect(config.proxy).toBeUndefined();
 		expect(config.storage.maintenance.uploadpurging).toMatchObject({ age: "168h", interval: "4h" });
@@ -111,10 +111,10 @@ describe("the prod estate, as facts.md has it", () => {
 	it("caches blobs for 24 h in 50 GB, and nothing of the private registry", () => {
 		const conf = content("/opt/registry/nginx.conf");
 		expect(conf).toMatch(/proxy_cache_path .*max_size=50g inactive=24h/);
-		expect(conf.match(/proxy_cache blobs;/g)).toHaveLength(5);
-		const privateServer = conf.slice(conf.indexOf("listen 5050"));
+		expect(conf.match(/proxy_cache blobs;/g)).toHaveLength(3);
+		const privateServer = conf.slice(conf.indexOf("listen 7050"));
 		expect(privateServer).toContain("ssl_protocols TLSv1.2 TLSv1.3;");
-		expect(privateServer).toContain("server_name registry.viktorbarzin.me;");
+		expect(privateServer).toContain("server_name registry.example.test;");
 		expect(privateServer).not.toContain("proxy_cache");
 	});
 });
@@ -124,7 +124,7 @@ describe("secrets", () => {
 		const files = render();
 		const material = /hub-password-material|registry-password-material|tls-key-material|ssh-key-material/;
 		const holders = Object.keys(files).filter((path) => material.test(content(path, files)));
-		expect(holders).toEqual(["/opt/registry/config-dockerhub.yml", "/opt/registry/tls/privkey.pem"]);
+		expect(holders).toEqual(["/opt/registry/config-hub.yml", "/opt/registry/tls/privkey.pem"]);
 		for (const path of [...holders, "/opt/registry/htpasswd"]) {
 			expect(files[path]).toMatchObject({ secret: true, mode: "0600", owner: "root:root" });
 		}
@@ -143,20 +143,22 @@ describe("who is recreated", () => {
 	});
 
 	it("the one cache whose upstream changed", () => {
-		expect(changed(render((v) => Object.assign(v.caches[2] ?? {}, { upstream: "https://quay.example" })))).toEqual([
-			"registry-quay",
-		]);
+		expect(
+			changed(
+				render((v) => Object.assign(v.hosts.depot.registry.caches[2] ?? {}, { upstream: "https://other.example" })),
+			),
+		).toEqual(["registry-beta"]);
 	});
 
 	it("the private registry, when its password changed", () => {
 		expect(changed(render((v) => Object.assign(v, { registryPassword: "another-password" })))).toEqual([
-			"registry-private",
+			"registry-own",
 		]);
 	});
 
 	it("the cache with the account, when the account's password changed", () => {
 		expect(changed(render((v) => Object.assign(v, { dockerhubPassword: "another-password" })))).toEqual([
-			"registry-dockerhub",
+			"registry-hub",
 		]);
 	});
 });
