@@ -8,7 +8,8 @@ import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
-const inClear = Object.keys(plain).filter((key) => !pulumi.runtime.isConfigSecret(`${PROJECT}:${key}`));
+const encrypted: string[] = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]");
+const inClear = Object.keys(plain).filter((key) => !encrypted.includes(`${PROJECT}:${key}`));
 const config = parseConfig(pulumi.getStack(), fromText(plain), inClear);
 const { images, monitoring, protect, secrets, registryCa: ca, kubeconfig, dnsNames: names } = config;
 

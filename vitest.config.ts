@@ -1,27 +1,39 @@
 import { defineConfig } from "vitest/config";
 
+/**
+ * Which lab tests use the second estate, so that two of them can run side by side (test/all.ts). Those of a lane take
+ * turns: each begins with its estate as the program declares it.
+ */
+const second = ["crash", "dnsFailover", "heldPort", "resolvConf", "resolved", "traps"].map(inLab);
+/** Those that stop the lab itself. */
+const alone = ["make"].map(inLab);
+
+function inLab(name: string): string {
+	return `test/lab/${name}.test.ts`;
+}
+
+const lane = {
+	fileParallelism: false,
+	testTimeout: 180_000,
+	hookTimeout: 180_000,
+	setupFiles: "test/lab/environment.ts",
+};
+
 export default defineConfig({
 	test: {
 		reporters: ["default", "./test/closingLine.ts"],
 		projects: [
 			{
-				test: {
-					name: "unit",
-					include: ["test/**/*.test.ts"],
-					exclude: ["test/lab/**"],
-				},
+				// No machine.
+				test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/lab/**", "test/host/sshd/**"] },
 			},
 			{
-				test: {
-					name: "lab",
-					include: ["test/lab/**/*.test.ts"],
-					// One estate: its tests take turns, and start from what the program declares.
-					fileParallelism: false,
-					testTimeout: 180_000,
-					hookTimeout: 180_000,
-					globalSetup: "test/lab/environment.ts",
-				},
+				// Machines with a bare sshd, each in a mount namespace of its own.
+				test: { name: "host", include: ["test/host/sshd/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
 			},
+			{ test: { ...lane, name: "lab", include: ["test/lab/*.test.ts"], exclude: [...second, ...alone] } },
+			{ test: { ...lane, name: "second", include: second, env: { LAB_ESTATE: "second" } } },
+			{ test: { ...lane, name: "alone", include: alone } },
 		],
 	},
 });

@@ -13,7 +13,7 @@ export const PREFIX = isFirst ? "homelab-lab" : "homelab-second";
 export const STACK = isFirst ? "lab" : "second";
 
 /** What the addresses on its network begin with. */
-const net = isFirst ? "172.30.77" : "172.30.78";
+export const NET = isFirst ? "172.30.77" : "172.30.78";
 
 /** What is added to a port of a machine where it is published on this one's loopback. */
 const OFFSET = isFirst ? 20_000 : 30_000;
@@ -22,17 +22,17 @@ const OFFSET = isFirst ? 20_000 : 30_000;
 export const LABEL = "homelab-lab";
 
 /** The network on which the lab's machines meet. */
-export const network = { name: PREFIX, subnet: `${net}.0/24`, gateway: `${net}.1` };
+export const network = { name: PREFIX, subnet: `${NET}.0/24`, gateway: `${NET}.1` };
 
 /** The DNS server of that network, and the zone in which the upstream registries are. */
-export const dns = { container: `${PREFIX}-dns`, address: `${net}.2`, zone: "upstream.lab" };
+export const dns = { container: `${PREFIX}-dns`, address: `${NET}.2`, zone: "upstream.lab" };
 
 /** A public DNS server, which knows what everybody knows, and nothing of the internal zone. */
-export const publicDns = { container: `${PREFIX}-public-dns`, address: `${net}.3` };
+export const publicDns = { container: `${PREFIX}-public-dns`, address: `${NET}.3` };
 
 /** Names that hosts look up, and their addresses: one that only the internal server knows, one that both know. */
 export const names = {
-	internal: { name: "docker-registry.viktorbarzin.lan", address: `${net}.10` },
+	internal: { name: "docker-registry.viktorbarzin.lan", address: `${NET}.10` },
 	external: { name: "www.example.com", address: "203.0.113.80" },
 };
 
@@ -40,7 +40,7 @@ export const names = {
 export const proxmox = {
 	container: `${PREFIX}-proxmox`,
 	hostname: "pve",
-	address: `${net}.12`,
+	address: `${NET}.12`,
 	sshPort: OFFSET + 24,
 };
 
@@ -58,7 +58,7 @@ export const caches = [
 	...cache,
 	upstream: {
 		container: `${PREFIX}-upstream-${cache.name}`,
-		address: `${net}.${20 + i}`,
+		address: `${NET}.${20 + i}`,
 		url: `http://${cache.name}.${dns.zone}:5000`,
 		/** A repository that only this upstream has. */
 		repository: `only-on-${cache.name}/image`,
@@ -69,7 +69,7 @@ export const caches = [
 export const registryVm = {
 	container: `${PREFIX}-registry`,
 	hostname: "docker-registry",
-	address: `${net}.10`,
+	address: `${NET}.10`,
 	sshPort: OFFSET + 22,
 	uiPort: 8080,
 	subnet: "172.28.50.0/24",
@@ -79,21 +79,21 @@ export const registryVm = {
 export const kubernetes = {
 	container: `${PREFIX}-kubernetes`,
 	hostname: "kubernetes",
-	address: `${net}.30`,
+	address: `${NET}.30`,
 	/** Of its API, on this machine's loopback. */
 	port: 26_443,
 };
 
 /** Prometheus and its kin; the name is how the cluster's pods know it, where they have to. */
 export const monitoring = {
-	prometheus: { container: `${PREFIX}-prometheus`, address: `${net}.31`, port: 29_090 },
+	prometheus: { container: `${PREFIX}-prometheus`, address: `${NET}.31`, port: 29_090 },
 	pushgateway: {
 		container: `${PREFIX}-pushgateway`,
-		address: `${net}.32`,
+		address: `${NET}.32`,
 		port: 29_091,
 		name: "prometheus-prometheus-pushgateway.monitoring",
 	},
-	alertmanager: { container: `${PREFIX}-alertmanager`, address: `${net}.33`, port: 29_093 },
+	alertmanager: { container: `${PREFIX}-alertmanager`, address: `${NET}.33`, port: 29_093 },
 };
 
 /** Where a port of the registry VM is on this machine. */

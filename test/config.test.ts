@@ -240,9 +240,7 @@ describe("Pulumi.yaml", () => {
 		const keys = Object.entries(config).map(([name, key]) => ({ secret: false, ...(key as object), name }));
 		// Pulumi takes no default for what it is told is secret, so an optional secret is only called one.
 		const declared = configKeys().map((key) =>
-			key.secret && "default" in key
-				? { ...key, secret: false, description: `${key.description} (a secret)` }
-				: key,
+			key.secret && "default" in key ? { ...key, secret: false, description: `${key.description} (a secret)` } : key,
 		);
 		expect(keys).toEqual(declared);
 	});

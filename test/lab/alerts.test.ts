@@ -5,11 +5,9 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { alertGroups } from "../../components/integrityMonitoring/alerts.ts";
-import { parseConfig } from "../../config.ts";
-import { exampleValues } from "../exampleConfig.ts";
 import { checkout, env, monitoringImage, run } from "./lab.ts";
 
-const groups = alertGroups(parseConfig("test", exampleValues()));
+const groups = alertGroups({ namespace: "monitoring", runbooks: "docs/runbooks" });
 const rules = groups.flatMap((group) => group.rules);
 const METRIC = "registry_manifest_integrity";
 const INSTANCE = "registry.viktorbarzin.me:5050";

@@ -1,6 +1,7 @@
 /** Wrong config and wrong hosts: one clear message, exit status not 0, and nothing changed anywhere. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { onVm, type StackConfig, type Variant, variant } from "./lab.ts";
+import { registryVm } from "../../lab/estate.ts";
+import { hostConfig, onVm, registryConfig, type StackConfig, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 
@@ -28,7 +29,7 @@ const set = (key: string, value: unknown) => (config: StackConfig) => {
 	config[`homelab-registry:${key}`] = value;
 };
 const inHost = (key: string, value: unknown) => (config: StackConfig) => {
-	Object.assign(config["homelab-registry:registryHost"] as object, { [key]: value });
+	Object.assign(hostConfig(config, registryVm.hostname), { [key]: value });
 };
 const otherHostKey = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJl7nqVg5cDjSM2M0dmwFw0QvJ8hyjzv0yYbbyDGnPsj";
 
@@ -37,20 +38,24 @@ describe("pulumi up with", () => {
 		["an unknown key", set("registryHots", "x"), /registryHots: unknown key; take it out/],
 		[
 			"a missing key",
-			(config: StackConfig) => Reflect.deleteProperty(config, "homelab-registry:uiPort"),
-			/uiPort|missing.*configuration/,
+			(config: StackConfig) => Reflect.deleteProperty(registryConfig(config), "uiPort"),
+			/hosts\.docker-registry\.registry\.uiPort: missing; set it with/,
 		],
-		["a wrong type", set("uiPort", "web"), /uiPort/],
+		[
+			"a wrong type",
+			(config: StackConfig) => Object.assign(registryConfig(config), { uiPort: "web" }),
+			/uiPort: expected number/,
+		],
+		["a key of an earlier release", set("uiPort", 8080), /uiPort: is now hosts\.<name>\.registry\.uiPort/],
 		[
 			"a port used twice",
-			(config: StackConfig) =>
-				Object.assign((config["homelab-registry:caches"] as object[])[2] as object, { port: 5010 }),
-			/caches\[2\]\.port: port 5010 is already used by caches\[1\]\.port/,
+			(config: StackConfig) => Object.assign(registryConfig(config).caches[2] as object, { port: 5010 }),
+			/caches\[2\]\.port: port 5010 is already used by caches\.1\.port/,
 		],
 		["an unreachable host", inHost("port", 1), /host 127\.0\.0\.1 \(port 1\) can't be reached: .*is the host up/],
 		[
 			"a wrong host key",
-			set("registryHostKey", otherHostKey),
+			inHost("hostKey", otherHostKey),
 			/shows the host key SHA256:\S+, but SHA256:\S+ is pinned; nothing was sent/,
 		],
 		["a login that is refused", inHost("user", "nobody"), /refuses the login of nobody/],

@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { privateRegistry, published } from "../../lab/estate.ts";
+import { privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { containers, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 beforeAll(async () => {
@@ -22,10 +22,12 @@ const set = (key: string, value: unknown) => () =>
 	changed.configure((config) => Object.assign(config, { [`homelab-registry:${key}`]: value }));
 const inside = (key: string, change: object) => () =>
 	changed.configure((config) => Object.assign(config[`homelab-registry:${key}`] as object, change));
+const inRole = (change: object) => () => changed.configure((config) => Object.assign(registryConfig(config), change));
+const inPrivate = (change: object) => () =>
+	changed.configure((config) => Object.assign(registryConfig(config).private, change));
 const cacheUpstream = (position: number, name: string) => () =>
 	changed.configure((config) => {
-		const caches = config["homelab-registry:caches"] as { upstream: string }[];
-		Object.assign(caches[position] as object, { upstream: `http://${name}.upstream.lab:5000/` });
+		Object.assign(registryConfig(config).caches[position] as object, { upstream: `http://${name}.upstream.lab:5000/` });
 	});
 
 /** A second certificate for the same key. */
@@ -41,13 +43,13 @@ const six = ["dockerhub", "ghcr", "k8s", "kyverno", "private", "quay"].map((name
 
 describe("who reacts to", () => {
 	it.each([
-		["docker-compose.yml (the UI's port)", set("uiPort", 8081), ["registry-ui"], [NGINX]],
+		["docker-compose.yml (the UI's port)", inRole({ uiPort: 8081 }), ["registry-ui"], [NGINX]],
 		["config-ghcr.yml", cacheUpstream(1, "ghcr"), ["registry-ghcr"], [NGINX]],
 		["config-quay.yml", cacheUpstream(2, "quay"), ["registry-quay"], [NGINX]],
 		["config-k8s.yml", cacheUpstream(3, "k8s"), ["registry-k8s"], [NGINX]],
 		["config-kyverno.yml", cacheUpstream(4, "kyverno"), ["registry-kyverno"], [NGINX]],
 		["config-dockerhub.yml (its account)", set("dockerhubUsername", "another"), ["registry-dockerhub"], [NGINX]],
-		["config-private.yml", inside("privateRegistry", { maxSize: "90GiB" }), ["registry-private"], [NGINX]],
+		["config-private.yml", inPrivate({ maxSize: "90GiB" }), ["registry-private"], [NGINX]],
 		["htpasswd (the user)", set("registryUser", "renamed"), ["registry-private"], [NGINX]],
 		[
 			"nginx.conf",
@@ -58,7 +60,7 @@ describe("who reacts to", () => {
 		["the certificate", renewCertificate, [], [NGINX]],
 		[
 			"bounce.sh",
-			() => changed.edit("components/registryVm/bounce.ts", "# Managed by Pulumi:", "# Managed by Pulumi, as ever:"),
+			() => changed.edit("components/registryVm/sh/bounce.sh", "# Managed by Pulumi:", "# Managed by Pulumi, as ever:"),
 			[],
 			[],
 		],
@@ -71,7 +73,7 @@ describe("who reacts to", () => {
 		["the crontab", () => changed.edit("components/registryVm/upkeepFiles.ts", "--keep 10", "--keep 11"), [], []],
 		["the unit", () => changed.edit("components/registryVm/unit.ts", "Container registries", "Registries"), [], []],
 		["the registry's image", inside("images", { registry: "registry:2.8.3-again" }), six, [NGINX]],
-		["the network", set("subnet", "172.28.51.0/24"), [...six, NGINX, "registry-ui"].sort(), []],
+		["the network", inRole({ subnet: "172.28.51.0/24" }), [...six, NGINX, "registry-ui"].sort(), []],
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {
 		await change();
 		const before = await containers();
@@ -119,7 +121,7 @@ describe("the preview", () => {
 		await other.configure((config) => Object.assign(config, { "homelab-registry:dockerhubUsername": "another" }));
 		await other.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # words");
 		await onVm("docker stop registry-quay");
-		const { output } = await pulumi(["preview", "--stack", "lab"], other.folder);
+		const { output } = await pulumi(["preview", "--stack", STACK], other.folder);
 		await onVm("docker start registry-quay");
 		expect(output).toContain(
 			"/opt/registry/config-dockerhub.yml differs: registry-dockerhub is recreated, then nginx is restarted",

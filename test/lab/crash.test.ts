@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { FileSet } from "../../host/fileSet.ts";
 import type { Properties } from "../../host/protocol.ts";
-import { registryVm } from "../../lab/estate.ts";
+import { registryVm, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { containers, drift, env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { containers, drift, env, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 /**
  * Programs on the VM, wrapped: the one that makes the call number $(cat /run/fault/at) kills the script
@@ -69,8 +69,10 @@ describe("the far side dies at any of its steps", () => {
 			hostKey: (await readFile(join(paths.keys, "host.pub"), "utf8")).trim().split(" ").slice(0, 2).join(" "),
 		},
 		preconditions: [],
+		beforeActivation: [],
 		conditions: {},
-		checks: [{ name: "judge", run: `grep -q ${version} "$(staged ${ROOT}/a)"`, files: [`${ROOT}/a`] }],
+		lines: {},
+		checks: [{ name: "judge", script: `grep -q ${version} "$(staged ${ROOT}/a)"`, files: [`${ROOT}/a`] }],
 		files: Object.fromEntries(
 			["a", "b"].map((name) => [
 				`${ROOT}/${name}`,
@@ -79,7 +81,7 @@ describe("the far side dies at any of its steps", () => {
 					mode: "0600",
 					owner: "root:root",
 					notify: [`group-${name}`],
-					reaction: "none",
+					effect: "none",
 				},
 			]),
 		),
@@ -146,11 +148,11 @@ describe("pulumi is killed", () => {
 	])("%s: the next up does what is owed, and then there is nothing to do", async (when, match) => {
 		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", `server_tokens off; # ${when}`);
 		await changed.configure((config) => {
-			(config["homelab-registry:privateRegistry"] as { maxSize: string }).maxSize = `${50 + when.length}GiB`;
+			registryConfig(config).private.maxSize = `${50 + when.length}GiB`;
 		});
 		const before = await containers();
 		await arm("hold", "never", match);
-		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"], {
+		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive"], {
 			cwd: changed.folder,
 			stdio: "ignore",
 		});
@@ -162,7 +164,7 @@ describe("pulumi is killed", () => {
 		await disarm();
 		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null"); // Whatever was served is still served.
 
-		await pulumi(["cancel", "--yes", "--stack", "lab"], changed.folder);
+		await pulumi(["cancel", "--yes", "--stack", STACK], changed.folder);
 		const { exitCode, output } = await changed.up();
 		expect(output).not.toContain("error:");
 		expect(exitCode).toBe(0);
@@ -177,7 +179,7 @@ describe("pulumi is killed", () => {
 	it("the VM is rebooted after the files, before the restart: the same", async () => {
 		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # reboot");
 		await arm("hold", "never", "docker restart registry-nginx");
-		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"], {
+		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive"], {
 			cwd: changed.folder,
 			stdio: "ignore",
 		});
@@ -201,7 +203,7 @@ describe("pulumi is killed", () => {
 			]);
 			return exitCode === 0;
 		});
-		await pulumi(["cancel", "--yes", "--stack", "lab"], changed.folder);
+		await pulumi(["cancel", "--yes", "--stack", STACK], changed.folder);
 		expect((await changed.up()).exitCode).toBe(0);
 		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("# reboot");
 		expect((await changed.up()).output).toMatch(/Resources:\n +\d+ unchanged\n/);

@@ -1,11 +1,11 @@
 /** What both kinds of host do while their primary DNS server is bad, in all the ways it can be, and afterwards. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { dns, LABEL, names, network, publicDns } from "../../lab/estate.ts";
+import { dns, LABEL, names, network, PREFIX, publicDns } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { docker, env, type Outcome, onVm, run, up } from "./lab.ts";
 
 /** A server of another mind at the primary's address. */
-const DOUBLE = "homelab-lab-dns-double";
+const DOUBLE = `${PREFIX}-dns-double`;
 
 beforeAll(async () => {
 	await restore();

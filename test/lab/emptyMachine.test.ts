@@ -5,17 +5,17 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
-import { dns, names, publicDns, registryVm } from "../../lab/estate.ts";
+import { dns, NET, names, PREFIX, publicDns, registryVm } from "../../lab/estate.ts";
 import { buildEmptyMachine, buildImages, type Images } from "../../lab/images.ts";
 import { readKeys } from "../../lab/keys.ts";
 import { type Machine, startMachine, vmImages } from "../../lab/machines.ts";
 import { Step, until } from "../../lab/run.ts";
-import { docker, env, type Outcome, pulumi, run, type Variant, variant } from "./lab.ts";
+import { docker, env, hostConfig, type Outcome, pulumi, run, type Variant, variant } from "./lab.ts";
 
 const machine: Machine = {
-	container: "homelab-lab-empty",
+	container: `${PREFIX}-empty`,
 	hostname: "empty",
-	address: "172.30.77.11",
+	address: `${NET}.11`,
 	ports: { 22: 20_023 },
 };
 /** In the cluster, beside the lab's own. */
@@ -36,11 +36,11 @@ beforeAll(async () => {
 	await mkdir(join(folder, "state"));
 	changed = await variant();
 	await changed.configure((config) => {
-		Object.assign(config["homelab-registry:registryHost"] as object, { port: machine.ports[22] });
+		const { hostname } = registryVm;
+		config["homelab-registry:hosts"] = { [hostname]: { ...hostConfig(config, hostname), port: machine.ports[22] } };
+		const keys = config["homelab-registry:sshPrivateKeys"] as Record<string, unknown>;
+		config["homelab-registry:sshPrivateKeys"] = { [hostname]: keys[hostname] };
 		Object.assign(config["homelab-registry:monitoring"] as object, { namespace: NAMESPACE });
-		const dnsConfig = config["homelab-registry:dns"] as { hosts: { name: string; port?: number }[] };
-		dnsConfig.hosts = dnsConfig.hosts.filter(({ name }) => name === registryVm.hostname);
-		for (const host of dnsConfig.hosts) host.port = machine.ports[22];
 	});
 	await docker(...kubectl("create", "namespace", NAMESPACE));
 	await stack("init", "lab");
@@ -53,7 +53,7 @@ afterAll(async () => {
 
 /** What compose pulls, in the upstream that is the machine's mirror of Docker Hub. */
 async function fillMirror(images: Images) {
-	const address = await engine.docker(step, ["port", "homelab-lab-upstream-dockerhub", "5000/tcp"]);
+	const address = await engine.docker(step, ["port", `${PREFIX}-upstream-dockerhub`, "5000/tcp"]);
 	for (const [part, name] of Object.entries(vmImages)) {
 		const repository = name.includes("/") ? name : `library/${name}`;
 		const script = 'docker save "$0" >"$2" && crane push "$2" "$1"; status=$?; rm -f "$2"; exit "$status"';

@@ -5,7 +5,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { monitoring, privateRegistry, published } from "../../lab/estate.ts";
+import { monitoring, PREFIX, privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { askVm, checkout, env, onVm, run, up } from "./lab.ts";
 import { type Pushed, pushed, STORE, wipe } from "./pushed.ts";
 
@@ -55,7 +55,7 @@ async function probe(): Promise<string> {
 	return output;
 }
 const repair = (tag: string) =>
-	run("node", ["scripts/repair.ts", `${app.image}:${tag}`, "--stack", "lab"], { cwd: checkout });
+	run("node", ["scripts/repair.ts", `${app.image}:${tag}`, "--stack", STACK], { cwd: checkout });
 const verify = (tag: string) =>
 	run("node", ["scripts/verify.ts", `${app.image}:${tag}`, "--ca", env("LAB_REGISTRY_CA")], {
 		cwd: checkout,
@@ -66,7 +66,7 @@ describe("2026-04-13: the weekly collection takes the children of an index", () 
 	it("the old one breaks the image; the probe says so, and repair copies what a cache still has", async () => {
 		await app.push("latest", "incident one");
 		// The same image is upstream of a cache, and was pulled through it.
-		const upstream = `homelab-lab-upstream-ghcr`;
+		const upstream = `${PREFIX}-upstream-ghcr`;
 		const { stdout: port } = await run("docker", ["port", upstream, "5000/tcp"], {
 			env: { DOCKER_HOST: env("LAB_DOCKER_HOST") },
 		});

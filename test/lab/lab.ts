@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
-import { monitoring } from "../../lab/estate.ts";
+import { monitoring, registryVm, STACK } from "../../lab/estate.ts";
 
 export const checkout = join(import.meta.dirname, "../..");
 
@@ -54,18 +54,31 @@ export function pulumi(args: string[], folder = checkout, environment: Record<st
 
 /** `pulumi up`, which has to succeed. */
 export async function up(): Promise<Outcome> {
-	const outcome = await pulumi(["up", "--yes", "--skip-preview", "--stack", "lab"]);
+	const outcome = await pulumi(["up", "--yes", "--skip-preview", "--stack", STACK]);
 	if (outcome.exitCode !== 0) throw new Error(`pulumi up failed:\n${outcome.output}`);
 	return outcome;
 }
 
-/** The drift check of facts.md: exit code 0 only where there is nothing to do. */
+/** The drift check: exit code 0 only where there is nothing to do. */
 export function drift(): Promise<Outcome> {
-	return pulumi(["preview", "--refresh", "--diff", "--expect-no-changes", "--stack", "lab"]);
+	return pulumi(["preview", "--refresh", "--diff", "--expect-no-changes", "--stack", STACK]);
 }
 
 /** The plain values in a stack's file, with the project's name before each key. */
 export type StackConfig = Record<string, unknown>;
+
+/** What is declared of a host. */
+export function hostConfig(config: StackConfig, name: string): Record<string, unknown> & { dns: object } {
+	return (config["homelab-registry:hosts"] as Record<string, Record<string, unknown> & { dns: object }>)[name] as never;
+}
+
+/** What is declared of the registry VM in its role. */
+export function registryConfig(config: StackConfig): Record<string, unknown> & {
+	caches: { port: number; upstream: string }[];
+	private: { maxSize: string };
+} {
+	return hostConfig(config, registryVm.hostname)["registry"] as never;
+}
 
 /** A copy of the checkout whose code and config a test may change, for the same stack and estate. */
 export interface Variant extends AsyncDisposable {
@@ -85,8 +98,8 @@ export async function variant(): Promise<Variant> {
 	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
 	await cp(checkout, folder, { recursive: true, filter: (source) => !skipped.includes(source) });
 	await symlink(join(checkout, "node_modules"), join(folder, "node_modules"));
-	await pulumi(["stack", "select", "lab"], folder);
-	const file = join(folder, "Pulumi.lab.yaml");
+	await pulumi(["stack", "select", STACK], folder);
+	const file = join(folder, `Pulumi.${STACK}.yaml`);
 	return {
 		folder,
 		async configure(change) {
@@ -99,8 +112,8 @@ export async function variant(): Promise<Variant> {
 			if (!before.includes(text)) throw new Error(`${name} does not contain: ${text}`);
 			await writeFile(join(folder, name), before.replace(text, replacement));
 		},
-		reset: () => cp(join(checkout, "Pulumi.lab.yaml"), file),
-		up: () => pulumi(["up", "--yes", "--skip-preview", "--stack", "lab"], folder),
+		reset: () => cp(join(checkout, `Pulumi.${STACK}.yaml`), file),
+		up: () => pulumi(["up", "--yes", "--skip-preview", "--stack", STACK], folder),
 		[Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
 	};
 }

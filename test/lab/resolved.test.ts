@@ -2,9 +2,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { caches, dns, names, publicDns, registryVm } from "../../lab/estate.ts";
+import { caches, dns, NET, names, PREFIX, publicDns, registryVm, STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { askVm, checkout, containers, docker, drift, onVm, run, up, type Variant, variant } from "./lab.ts";
+import { askVm, checkout, containers, docker, drift, hostConfig, onVm, run, up, type Variant, variant } from "./lab.ts";
 
 const NETPLAN = "/etc/netplan/50-cloud-init.yaml";
 const DROP_IN = "/etc/systemd/resolved.conf.d/10-internal-dns.conf";
@@ -23,11 +23,8 @@ afterAll(async () => {
 
 /** Changes what is declared of the VM in the copy's config. */
 const declare = (values: Record<string, unknown>) =>
-	changed.configure((config) => {
-		const { hosts } = config["homelab-registry:dns"] as { hosts: Record<string, unknown>[] };
-		Object.assign(hosts.find(({ name }) => name === registryVm.hostname) as object, values);
-	});
-const script = (...args: string[]) => run("node", ["scripts/dns.ts", "--stack", "lab", ...args], { cwd: checkout });
+	changed.configure((config) => Object.assign(hostConfig(config, registryVm.hostname).dns, values));
+const script = (...args: string[]) => run("node", ["scripts/dns.ts", "--stack", STACK, ...args], { cwd: checkout });
 const resolves = async (name: string) => (await askVm(`getent ahostsv4 ${name}`)).stdout.split(" ")[0];
 /** What resolved works with, globally and on the interface. */
 const live = () => onVm("resolvectl dns | sed -n -e 's/^Global: //p' -e 's/^Link .*eth0.: //p'");
@@ -70,7 +67,7 @@ network:
 ${servers.map((server) => `                - ${server}\n`).join("")}                search: [${search}]
             routes:
             -   to: default
-                via: 172.30.77.1
+                via: ${NET}.1
 `;
 		await askVm(`cat >${NETPLAN}`, { input: file([dns.address], "") });
 		await up();
@@ -83,8 +80,8 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 		["the drop-in deleted", `rm ${DROP_IN}`, /10-internal-dns\.conf/],
 		[
 			"other name servers in netplan's file",
-			`sed -i 's/${publicDns.address}/172.30.77.99/' ${NETPLAN} && netplan generate && networkctl reload`,
-			/172\.30\.77\.99/,
+			`sed -i 's/${publicDns.address}/${NET}.99/' ${NETPLAN} && netplan generate && networkctl reload`,
+			/172\.30\.7[78]\.99/,
 		],
 		["no name servers in netplan's file", `sed -i '/nameservers:/,/search/d' ${NETPLAN}`, /50-cloud-init\.yaml/],
 		["the failback stopped", "systemctl disable --now dns-failback", /failback not as declared|inactive/],
@@ -105,9 +102,9 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 		await onVm(`sed -i 's/^        eth0:/        eth0: # the only one\\n            optional: true/' ${NETPLAN}`);
 		try {
 			expect((await drift()).exitCode).toBe(0);
-			await onVm(`sed -i 's/${publicDns.address}/172.30.77.99/' ${NETPLAN} && grep -q 172.30.77.99 ${NETPLAN}`);
+			await onVm(`sed -i 's/${publicDns.address}/${NET}.99/' ${NETPLAN} && grep -q ${NET}.99 ${NETPLAN}`);
 			await up();
-			expect(await onVm(`grep -A1 'the only one' ${NETPLAN}; grep -c 172.30.77.99 ${NETPLAN} || true`)).toBe(
+			expect(await onVm(`grep -A1 'the only one' ${NETPLAN}; grep -c ${NET}.99 ${NETPLAN} || true`)).toBe(
 				"        eth0: # the only one\n            optional: true\n0",
 			);
 		} finally {
@@ -120,8 +117,8 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 	it.each([
 		[
 			"servers that another netplan file adds",
-			"printf 'network: {ethernets: {eth0: {nameservers: {addresses: [172.30.77.98]}}}}\\n' >/etc/netplan/60-other.yaml && chmod 600 /etc/netplan/60-other.yaml",
-			/makes other name servers of it[\s\S]*the name servers of eth0 are .*172\.30\.77\.98/,
+			`printf 'network: {ethernets: {eth0: {nameservers: {addresses: [${NET}.98]}}}}\\n' >/etc/netplan/60-other.yaml && chmod 600 /etc/netplan/60-other.yaml`,
+			/makes other name servers of it[\s\S]*the name servers of eth0 are .*172\.30\.7[78]\.98/,
 			"rm /etc/netplan/60-other.yaml",
 		],
 		[
@@ -146,7 +143,7 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 		await onVm(make);
 		try {
 			const before = await everything();
-			await declare({ fallback: "172.30.77.97" });
+			await declare({ fallback: `${NET}.97` });
 			const { exitCode, output } = await changed.up();
 			expect(output).toMatch(message);
 			expect(output).toContain("was not changed");
@@ -158,12 +155,12 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 	});
 
 	it("say so, and are taken back, where somebody else's setting wins", async () => {
-		await onVm("printf '[Resolve]\\nDNS=\\nDNS=172.30.77.96\\n' >/etc/systemd/resolved.conf.d/50-other.conf");
+		await onVm(`printf '[Resolve]\\nDNS=\\nDNS=${NET}.96\\n' >/etc/systemd/resolved.conf.d/50-other.conf`);
 		try {
 			const before = await onVm(`cat ${NETPLAN} ${DROP_IN}`);
-			await declare({ fallback: "172.30.77.97" });
+			await declare({ fallback: `${NET}.97` });
 			const { exitCode, output } = await changed.up();
-			expect(output).toMatch(/systemd-resolved has other name servers than declared: Global: 172\.30\.77\.96/);
+			expect(output).toMatch(/systemd-resolved has other name servers than declared: Global: 172\.30\.7[78]\.96/);
 			expect(output).toContain("the former settings are back");
 			expect(exitCode).not.toBe(0);
 			expect(await onVm(`cat ${NETPLAN} ${DROP_IN}`)).toBe(before);
@@ -177,7 +174,7 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 describe("a change", () => {
 	it("that does not resolve is taken back at once, files and all, and no cache is restarted", async () => {
 		const [before, ran] = [await everything(), await containers()];
-		await declare({ primary: "172.30.77.250", fallback: "172.30.77.251" });
+		await declare({ primary: `${NET}.250`, fallback: `${NET}.251` });
 		const { exitCode, output } = await changed.up();
 		expect(output).toContain(`${names.internal.name} does not resolve with the settings as they are now`);
 		expect(output).toContain("the former settings are back");
@@ -197,7 +194,7 @@ describe("a change", () => {
 		const stub = `/usr/local/bin/${program}`;
 		await onVm(`rm -f /run/asked; cat >${stub} <<'EOF'\n#!/bin/sh\n${text}\nEOF\nchmod 755 ${stub}`);
 		await declare({ search: "changed.lan" });
-		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", "lab", "--non-interactive"], {
+		const child = spawn("pulumi", ["up", "--yes", "--skip-preview", "--stack", STACK, "--non-interactive"], {
 			cwd: changed.folder,
 			detached: true,
 			stdio: "ignore",
@@ -209,14 +206,14 @@ describe("a change", () => {
 			process.kill(-(child.pid as number), "SIGKILL");
 			await once(child, "exit");
 			// What it runs on the host as well: all that is left is the host's own timer.
-			const left = ["[f]ileset apply dns", "[p]roblem()", "[s]leep 300"].map((what) => `pkill -9 -f '${what}'`);
+			const left = ["[f]ileset apply dns", "[c]ommit.sh", "[s]leep 300"].map((what) => `pkill -9 -f '${what}'`);
 			await onVm(`${left.join("; ")}; rm -f ${stub} /run/asked`);
 		}
 		await until("the host has taken it back", 90, async () => !(await everything()).includes("changed.lan"));
 		expect(await everything()).toBe(before);
 		const domain = () => onVm("resolvectl domain eth0");
 		await until("the former settings are live", 10, async () => (await domain()).includes("viktorbarzin.lan"));
-		await run("pulumi", ["cancel", "--yes", "--stack", "lab"], { cwd: changed.folder });
+		await run("pulumi", ["cancel", "--yes", "--stack", STACK], { cwd: changed.folder });
 		await up();
 		expect((await askVm("systemctl is-active dns-revert.timer")).stdout).toBe("inactive");
 		expect((await drift()).exitCode).toBe(0);
@@ -224,7 +221,7 @@ describe("a change", () => {
 
 	it("of the servers reaches the caches without a restart, because they ask the VM's own resolver", async () => {
 		const before = await containers();
-		await declare({ fallback: "172.30.77.95" });
+		await declare({ fallback: `${NET}.95` });
 		const { exitCode, output } = await changed.up();
 		expect(exitCode, output).toBe(0);
 		await docker("pause", dns.container);
@@ -263,7 +260,7 @@ describe("a change", () => {
 
 		it("restarts the caches, one by one, and nobody else", async () => {
 			const before = await containers();
-			await declare({ fallback: "172.30.77.95" });
+			await declare({ fallback: `${NET}.95` });
 			const { exitCode, output } = await changed.up();
 			expect(exitCode, output).toBe(0);
 			const after = await containers();
@@ -281,11 +278,11 @@ describe("a change", () => {
 		});
 
 		it("does not stop a cache that could not start again; the restart stays owed", async () => {
-			const upstream = `homelab-lab-upstream-${caches[1]?.name}`;
+			const upstream = `${PREFIX}-upstream-${caches[1]?.name}`;
 			const before = await containers();
 			await docker("stop", "--time", "1", upstream);
 			try {
-				await declare({ fallback: "172.30.77.94" });
+				await declare({ fallback: `${NET}.94` });
 				const { exitCode, output } = await changed.up();
 				expect(output).toMatch(
 					/still with the former name servers, because their upstreams do not answer.*: registry-ghcr;/,
@@ -305,7 +302,7 @@ describe("a change", () => {
 			const { exitCode, output } = await script("failover", registryVm.hostname);
 			expect(exitCode, output).toBe(0);
 			expect(output).toMatch(
-				/^[1-9]\d* packets from 172\.30\.77\.2 were dropped, [1-9]\d* more on their way to containers/m,
+				/^[1-9]\d* packets from 172\.30\.7[78]\.2 were dropped, [1-9]\d* more on their way to containers/m,
 			);
 			expect(output).toMatch(
 				/^primary down, in registry-dockerhub: www\.example\.com is 203\.0\.113\.80, after \d+ ms$/m,
@@ -349,10 +346,10 @@ describe("the failover", () => {
 		expect(output).toMatch(
 			/^primary down, in registry-dockerhub: www\.example\.com is 203\.0\.113\.80, after \d+ ms$/m,
 		);
-		expect(output).toMatch(/^[1-9]\d* packets from 172\.30\.77\.2 were dropped, 0 more on their way to containers/m);
+		expect(output).toMatch(/^[1-9]\d* packets from 172\.30\.7[78]\.2 were dropped, 0 more on their way to containers/m);
 		expect(ms(/^primary up again: .* was back after (\d+) s$/m), output).toBeLessThan(60);
-		expect(output).toMatch(/^primary up again, in registry-dockerhub: .* is 172\.30\.77\.10, after \d+ ms$/m);
-		expect(await onVm("iptables -S INPUT; iptables -S FORWARD")).not.toMatch(/172\.30\.77\.2\/32.*DROP/);
+		expect(output).toMatch(/^primary up again, in registry-dockerhub: .* is 172\.30\.7[78]\.10, after \d+ ms$/m);
+		expect(await onVm("iptables -S INPUT; iptables -S FORWARD")).not.toMatch(/172\.30\.7[78]\.2\/32.*DROP/);
 	});
 });
 
@@ -382,7 +379,7 @@ describe("nothing but a failing server", () => {
 	it("cloud-init, which writes the file anew where it may, and is told not to", async () => {
 		const seed = "/var/lib/cloud/seed/nocloud";
 		const disable = "/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg";
-		const network = `{version: 2, ethernets: {eth0: {addresses: [${registryVm.address}/24], nameservers: {addresses: [172.30.77.93]}}}}`;
+		const network = `{version: 2, ethernets: {eth0: {addresses: [${registryVm.address}/24], nameservers: {addresses: [${NET}.93]}}}}`;
 		const init = "cloud-init clean --logs >/dev/null 2>&1; cloud-init --force init --local";
 		await onVm(`cp -p ${NETPLAN} /root/netplan.kept; mkdir -p ${seed}
 printf 'instance-id: lab\\n' >${seed}/meta-data; printf '#cloud-config\\npreserve_hostname: true\\n' >${seed}/user-data
@@ -392,7 +389,7 @@ printf '%s\\n' '${network}' >${seed}/network-config`);
 			await onVm(init);
 			expect(await onVm(`cat ${NETPLAN}`)).toBe(before);
 			await onVm(`mv ${disable} /root/disable.kept; ${init}; mv /root/disable.kept ${disable}`);
-			expect(await onVm(`cat ${NETPLAN}`)).toContain("172.30.77.93");
+			expect(await onVm(`cat ${NETPLAN}`)).toContain(`${NET}.93`);
 		} finally {
 			await onVm(`mv /root/netplan.kept ${NETPLAN}; rm -rf /var/lib/cloud/seed; netplan generate; networkctl reload`);
 		}

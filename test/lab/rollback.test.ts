@@ -129,8 +129,8 @@ describe("refused before anything is live", () => {
 		[
 			"an image of the registries that does not exist",
 			"config.ts",
-			"if (result.success) return result.data;",
-			'if (result.success) return { ...result.data, images: { ...result.data.images, registry: "registry:0.0.0-none" } };',
+			"...shown,",
+			'...shown, images: { ...shown.images, registry: "registry:0.0.0-none" },',
 			/a registry does not serve with what it would read: [\s\S]*registry:0\.0\.0-none/,
 		],
 		[

@@ -1,7 +1,7 @@
 /** Every command of the runbooks, as it stands there, in a lab where all is well. */
 import { readdirSync, readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { privateRegistry } from "../../lab/estate.ts";
+import { privateRegistry, STACK } from "../../lab/estate.ts";
 import { checkout, env, onVm, run, up } from "./lab.ts";
 import { wipe } from "./pushed.ts";
 
@@ -21,7 +21,7 @@ beforeAll(async () => {
 	await up();
 	await wipe(); // Other tests break what is stored there.
 	await onVm(`node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} canary`);
-	await run("pulumi", ["stack", "select", "lab"], { cwd: checkout });
+	await run("pulumi", ["stack", "select", STACK], { cwd: checkout });
 });
 
 describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {

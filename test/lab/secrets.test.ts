@@ -5,6 +5,7 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { env, type Outcome, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
@@ -34,12 +35,12 @@ beforeAll(async () => {
 	for (const secret of Object.values(secrets)) expect(secret.length).toBeGreaterThan(15);
 
 	changed = await variant();
-	await run("pulumi", ["config", "set", "--stack", "lab", "--secret", "dockerhubPassword"], {
+	await run("pulumi", ["config", "set", "--stack", STACK, "--secret", "dockerhubPassword"], {
 		cwd: changed.folder,
 		input: newPassword,
 	});
 	await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # secrets");
-	const all = ["--stack", "lab"];
+	const all = ["--stack", STACK];
 	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
 	outputs.push(await pulumi(["preview", "--json", ...all], changed.folder));
 	const watched = watchProcesses();

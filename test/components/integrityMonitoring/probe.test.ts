@@ -3,7 +3,8 @@ import { createHash } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { INTERVAL, probe } from "../../../components/integrityMonitoring/probe/probe.ts";
+import { INTERVAL } from "../../../components/integrityMonitoring/names.ts";
+import { probe } from "../../../components/integrityMonitoring/probe/probe.ts";
 import { Registry } from "../../../oci/registry.ts";
 
 const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;

@@ -8,8 +8,8 @@ import { exampleValues } from "../../fixtures/estate.ts";
 const render = (change: (values: ReturnType<typeof exampleValues>) => void = () => {}) => {
 	const values = exampleValues();
 	change(values);
-	const { hosts, images, monitoring, secrets } = parseConfig("test", values);
-	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: monitoring.canary }, secrets);
+	const { hosts, images, secrets } = parseConfig("test", values);
+	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, secrets);
 };
 const content = (path: string, files = render()): string => {
 	const file = files[path];

@@ -1,29 +1,28 @@
 /** The FileSet plugin against a real sshd, without the engine. */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { FileSet } from "../../host/fileSet.ts";
-import type { Properties } from "../../host/protocol.ts";
-import { registryVm } from "../../lab/estate.ts";
-import { paths } from "../../lab/paths.ts";
-import { onVm } from "./lab.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { FileSet } from "../../../host/fileSet.ts";
+import type { Properties } from "../../../host/protocol.ts";
+import { disconnect } from "../../../host/ssh.ts";
+import { type Machine, startMachine } from "./machine.ts";
 
 const ROOT = "/srv/fileset-test";
 const context = { urn: "", preview: false, log: () => {} };
-const key = (name: string) => readFile(join(paths.keys, name), "utf8");
-const connection = async () => ({
-	host: "127.0.0.1",
-	port: registryVm.sshPort,
-	user: "root",
-	privateKey: await key("login"),
-	hostKey: (await key("host.pub")).trim().split(" ").slice(0, 2).join(" "),
+let machine: Machine;
+beforeAll(async () => {
+	machine = await startMachine();
 });
+afterAll(async () => {
+	await disconnect();
+	await machine[Symbol.asyncDispose]();
+});
+const onVm = (command: string) => machine.run(command);
+const connection = async () => machine.connection;
 const file = (content: string, more: object = {}) => ({
 	content,
 	mode: "0644",
 	owner: "root:root",
 	notify: ["web"],
-	reaction: "web is restarted",
+	effect: "web is restarted",
 	...more,
 });
 const inputs = async (files: Record<string, object>, more: object = {}): Promise<Properties> => ({
@@ -31,7 +30,9 @@ const inputs = async (files: Record<string, object>, more: object = {}): Promise
 	connection: await connection(),
 	preconditions: [],
 	checks: [],
+	beforeActivation: [],
 	conditions: {},
+	lines: {},
 	files: Object.fromEntries(Object.entries(files).map(([name, value]) => [`${ROOT}/${name}`, value])),
 	...more,
 });
@@ -145,7 +146,7 @@ describe("a debt", () => {
 
 describe("a condition", () => {
 	const conditions = {
-		light: { run: `cat ${ROOT}/light`, state: "on\n", notify: ["web"], reaction: "web is restarted" },
+		light: { script: `cat ${ROOT}/light`, state: "on\n", notify: ["web"], effect: "web is restarted" },
 	};
 
 	it("is seen as it is, and its groups act when it is not as declared", async () => {
@@ -169,6 +170,232 @@ describe("a condition", () => {
 		const state = await create({ a: file("1\n") }, { conditions });
 		const { conditions: seen } = (await read(state)) as unknown as { conditions: { light: { state: string } } };
 		expect(seen.light.state).toMatch(/No such file/);
+	});
+});
+
+describe("a script's arguments", () => {
+	const hostile = [
+		"a b",
+		`it's "quoted"`,
+		"$(touch /srv/executed) `touch /srv/executed`",
+		"two\nlines",
+		"-rf",
+		"--",
+		"",
+		"*",
+		"; touch /srv/executed #",
+	];
+	const print = 'for argument in "$@"; do printf "<%s>" "$argument"; done';
+	const printed = hostile.map((argument) => `<${argument}>`).join("");
+	afterEach(async () => {
+		expect(await onVm("ls /srv/executed 2>/dev/null || true")).toBe("");
+		await onVm("rm -f /srv/seen /srv/executed");
+	});
+
+	it("reach a check and a hook as they are: none is executed, split or lost", async () => {
+		const judge = { name: "judge", script: `(${print}) >>/srv/seen`, args: hostile, files: [`${ROOT}/a`] };
+		await create({ a: file("1\n") }, { checks: [judge], beforeActivation: [judge] });
+		expect(await onVm("cat /srv/seen")).toBe(printed + printed);
+	});
+
+	it("reach a precondition and its remedy", async () => {
+		const precondition = {
+			script: "[ -e /srv/seen ]",
+			remedy: `(${print}) >/srv/seen`,
+			args: hostile,
+			problem: "x",
+			advice: "x",
+		};
+		await create({ a: file("1\n") }, { preconditions: [precondition] });
+		expect(await onVm("cat /srv/seen")).toBe(printed);
+	});
+
+	it("reach a condition", async () => {
+		const condition = { script: print, args: hostile, state: printed, notify: ["web"], effect: "x" };
+		const state = await create({ a: file("1\n") }, { conditions: { condition } });
+		const { conditions } = (await read(state)) as unknown as { conditions: { condition: { state: string } } };
+		expect(conditions.condition.state).toBe(printed);
+	});
+});
+
+describe("a hook", () => {
+	const hook = (script: string) => ({ name: "the hook refuses", script, files: [`${ROOT}/a`] });
+	const state = async () => create({ a: file("1\n"), b: file("1\n") });
+
+	it("runs once every check has passed, when its file changes, before the first file is replaced", async () => {
+		const old = await state();
+		const beforeActivation = [hook(`echo "$(cat ${ROOT}/a) $(cat "$(staged ${ROOT}/a)") $revision" >/srv/seen`)];
+		const updated = await update(old, { a: file("2\n"), b: file("1\n") }, { beforeActivation });
+		expect(await onVm("cat /srv/seen")).toBe(`1 2 ${updated.revisions["web"]}`);
+		await onVm("rm /srv/seen");
+		await update(updated, { a: file("2\n"), b: file("2\n") }, { beforeActivation });
+		expect(await onVm("ls /srv/seen 2>/dev/null || true")).toBe("");
+	});
+
+	it("that fails leaves everything as it was", async () => {
+		const old = await state();
+		const before = await everything();
+		const beforeActivation = [hook("echo because; false")];
+		await expect(update(old, { a: file("2\n"), b: file("2\n") }, { beforeActivation })).rejects.toThrow(
+			/127\.0\.0\.1 was not changed: the hook refuses: because/,
+		);
+		expect(await everything()).toBe(before);
+	});
+
+	it("does not run where a check refuses", async () => {
+		const old = await state();
+		const checks = [{ name: "no", script: "false", files: [`${ROOT}/a`] }];
+		const more = { checks, beforeActivation: [hook("echo ran >/srv/seen")] };
+		await expect(update(old, { a: file("2\n"), b: file("1\n") }, more)).rejects.toThrow();
+		expect(await onVm("ls /srv/seen 2>/dev/null || true")).toBe("");
+	});
+});
+
+describe("lines of somebody else's file", () => {
+	const PATH = `${ROOT}/keys`;
+	const OURS = "restrict,pty ssh-ed25519 AAAAnew of the program";
+	const lines = (declared: object, more: object = {}) => ({
+		lines: {
+			[PATH]: { present: [], absent: [], notify: ["keys"], effect: "nobody is restarted", ...declared, ...more },
+		},
+	});
+	const ours = lines({ present: [{ text: OURS, label: "of the program" }] });
+	/** Their bytes, as hexadecimal digits: not all of them are text. */
+	const write = (latin1: string, mode = "640") =>
+		machine.run(`mkdir -p ${ROOT} && cat >${PATH} && chmod ${mode} ${PATH} && chown nobody:nogroup ${PATH}`, latin1);
+	const bytes = async () => Buffer.from(await onVm(`od -An -v -tx1 ${PATH} | tr -d ' \\n'`), "hex").toString("latin1");
+	const apply = (more: object) => create({ other: file("1\n") }, more);
+
+	it("are replaced by their label, appended, taken away; every other byte, the mode and the owner stay", async () => {
+		await write(
+			"# \u00fcber\n\nssh-rsa AAAA theirs\r\nssh-ed25519 AAAAold of the program\n# ssh-x of the program\nbad line\nlast",
+		);
+		await apply(
+			lines({
+				present: [{ text: OURS, label: "of the program" }, { text: "new line" }],
+				absent: [{ text: "bad line" }, { label: "nobody's" }],
+			}),
+		);
+		expect(await bytes()).toBe(
+			`# \u00c3\u00bcber\n\nssh-rsa AAAA theirs\r\n${OURS}\n# ssh-x of the program\nlast\nnew line\n`,
+		);
+		expect(await onVm(`stat -c '%a %U:%G' ${PATH}`)).toBe("640 nobody:nogroup");
+	});
+
+	it("keep bytes that are no text in any encoding", async () => {
+		await onVm(`mkdir -p ${ROOT} && printf '\\377\\376 x\\n\\200\\n' >${PATH}`);
+		await apply(ours);
+		expect(await bytes()).toBe(`\u00ff\u00fe x\n\u0080\n${OURS}\n`);
+	});
+
+	it("are no change where they are as declared: nobody is notified, and the file is not written", async () => {
+		await write(`${OURS}\n`);
+		const inode = await onVm(`stat -c %i ${PATH}`);
+		const state = await apply(ours);
+		expect(await onVm(`stat -c %i ${PATH}`)).toBe(inode);
+		expect(state["revisions"] as object).not.toHaveProperty("keys");
+		expect(
+			FileSet.diff({ ...state, ...(await read(state)), owed: [] }, await inputs({ other: file("1\n") }, ours)),
+		).toEqual({});
+	});
+
+	it.each([
+		["edited", `sed -i s/AAAAnew/AAAAold/ ${PATH}`, "present"],
+		["gone", `sed -i /program/d ${PATH}`, "present"],
+		["there twice", `sed -i p ${PATH}`, "present"],
+	])("that are %s by hand are drift, and are put right", async (_, edit, key) => {
+		await write(`theirs\n${OURS}\n`);
+		const state = await apply(ours);
+		await settle();
+		await onVm(edit);
+		const drifted = { ...state, ...(await read(state)) };
+		expect(Object.keys(FileSet.diff(drifted, await inputs({ other: file("1\n") }, ours)))).toEqual([
+			`lines["${PATH}"].${key}`,
+		]);
+		await update(drifted, { other: file("1\n") }, ours);
+		expect((await bytes()).split("\n").filter((line) => line === OURS)).toHaveLength(1);
+		expect((await read(state)).owed).toEqual(["keys"]);
+	});
+
+	it("that must not be there are drift when they come back", async () => {
+		const none = lines({ absent: [{ text: "0 3 * * 0 collect" }] });
+		await write("1 * * * * theirs\n");
+		const state = await apply(none);
+		await onVm(`echo '0 3 * * 0 collect' >>${PATH}`);
+		const drifted = { ...state, ...(await read(state)), owed: [] };
+		expect(Object.keys(FileSet.diff(drifted, await inputs({ other: file("1\n") }, none)))).toEqual([
+			`lines["${PATH}"].absent`,
+		]);
+		await update(drifted, { other: file("1\n") }, none);
+		expect(await bytes()).toBe("1 * * * * theirs\n");
+	});
+
+	it("are put into a file that does not exist yet, for root alone; where none has to be there, none is made", async () => {
+		await apply(lines({ absent: [{ text: "x" }] }));
+		expect(await onVm(`ls ${ROOT}`)).toBe("other");
+		await apply(ours);
+		expect(await onVm(`stat -c '%a %U:%G' ${PATH}; cat ${PATH}`)).toBe(`600 root:root\n${OURS}`);
+	});
+
+	it("stay when they are no longer declared, and when the set is deleted", async () => {
+		await write("theirs\n");
+		const state = await apply(ours);
+		const without = await update(state, { other: file("1\n") });
+		expect(await bytes()).toBe(`theirs\n${OURS}\n`);
+		await FileSet.delete("fileset-test", without, context);
+		expect(await bytes()).toBe(`theirs\n${OURS}\n`);
+	});
+
+	it("are not written over what somebody changes at the same time", async () => {
+		await write("theirs\n");
+		const preconditions = [{ script: `echo new >>${PATH}`, problem: "x", advice: "x" }];
+		await expect(apply({ ...ours, preconditions })).rejects.toThrow(
+			/keys, of which a part is declared, was changed by somebody else just now; run again/,
+		);
+		expect(await bytes()).toBe("theirs\nnew\n");
+	});
+
+	it.each([
+		[
+			"a link",
+			"ln -s /etc/hostname keys",
+			/keys is a symlink to \/etc\/hostname, and only lines of a file are declared/,
+		],
+		["a folder", "mkdir keys", /keys is a directory, and only lines of a file are declared/],
+	])("are not put into %s", async (_, make, message) => {
+		await onVm(`mkdir -p ${ROOT} && cd ${ROOT} && ${make}`);
+		await expect(apply(ours)).rejects.toThrow(message);
+	});
+});
+
+describe("settle, generations and revisions", () => {
+	const command = (words: string) => onVm(`sh /var/lib/pulumi-host/fileset.sh ${words}`);
+
+	it("are commands on the host that other programs may call", async () => {
+		const state = await create({ a: file("1\n"), b: file("1\n", { notify: ["db"] }) });
+		const revisions = state["revisions"] as Record<string, string>;
+		expect(await command("revisions fileset-test")).toBe(`db=${revisions["db"]}\nweb=${revisions["web"]}`);
+		await command(`settle fileset-test web=${revisions["web"]}`);
+		expect((await read(state)).owed).toEqual(["db"]);
+		expect(await command("generations fileset-test")).toBe(`${revisions["web"]}\t${ROOT}/a ${ROOT}/b `);
+	});
+});
+
+describe("a clock that was ahead and was set right", () => {
+	it("stops neither an update nor going back, and what comes later still sorts later", async () => {
+		const old = await create({ a: file("1\n") });
+		await settle();
+		const ahead = "29990101T000000.000Z";
+		await onVm(
+			`cd /var/lib/pulumi-host/fileset-test && mv generations/* generations/${ahead} && echo ${ahead} >revisions/web && echo ${ahead} >verified/web`,
+		);
+		const second = await update(old, { a: file("2\n") });
+		const third = await update(second, { a: file("3\n") });
+		const seen = [ahead, second.revisions["web"] as string, third.revisions["web"] as string];
+		expect([...seen].sort()).toEqual(seen);
+		expect(new Set(seen).size).toBe(3);
+		expect(await onVm("sh /var/lib/pulumi-host/fileset.sh undo fileset-test")).toBe(`${ROOT}/a`);
+		expect(await onVm(`cat ${ROOT}/a`)).toBe("1");
 	});
 });
 
@@ -226,7 +453,7 @@ describe("nothing changes when", () => {
 
 	it("a precondition fails, and the advice is given", async () => {
 		const preconditions = [
-			{ run: "echo no such thing; false", problem: "it is not there", advice: "install the thing" },
+			{ script: "echo no such thing; false", problem: "it is not there", advice: "install the thing" },
 		];
 		await refused(
 			await create(old),
@@ -240,7 +467,7 @@ describe("nothing changes when", () => {
 		const checks = [
 			{
 				name: "the judge refuses b",
-				run: `f=$(staged ${ROOT}/b); grep -q 1 "$f" || { echo "$f: bad"; exit 1; }`,
+				script: `f=$(staged ${ROOT}/b); grep -q 1 "$f" || { echo "$f: bad"; exit 1; }`,
 				files: [`${ROOT}/b`],
 			},
 		];
@@ -248,27 +475,27 @@ describe("nothing changes when", () => {
 	});
 
 	it("a check's first command fails, though its last would not", async () => {
-		const checks = [{ name: "strict", run: "false\ntrue", files: [`${ROOT}/b`] }];
+		const checks = [{ name: "strict", script: "false\ntrue", files: [`${ROOT}/b`] }];
 		await refused(await create(old), changed, { checks }, /strict/);
 	});
 
 	it("a directory is where a file is declared", async () => {
 		const state = await create(old);
 		await onVm(`mkdir ${ROOT}/new ${ROOT}/new/c`);
-		await refused(state, changed, {}, /new\/c is a directory/);
+		await refused(state, changed, {}, /new\/c is a directory, and a file is declared there; move it away/);
+	});
+
+	it.each([
+		["a FIFO", "mkfifo", "fifo"],
+		["a device", "mknod", "character special file"],
+	])("%s is where a file is declared", async (_, make, kind) => {
+		const state = await create(old);
+		await onVm(`mkdir ${ROOT}/new && ${make} ${ROOT}/new/c ${make === "mknod" ? "c 1 3" : ""}`);
+		await refused(state, changed, {}, new RegExp(`new/c is a ${kind}, and a file is declared there; move it away`));
 	});
 
 	it("an owner does not exist", async () => {
 		await refused(await create(old), { ...changed, b: file("2\n", { owner: "nosuchuser:root" }) }, {}, /nosuchuser/);
-	});
-
-	it("the host's clock is behind its last update", async () => {
-		const state = await create(old);
-		await onVm(
-			"mkdir /var/lib/pulumi-host/fileset-test/verified && echo 29990101T000000.000Z >/var/lib/pulumi-host/fileset-test/verified/web",
-		);
-		await expect(update(state, changed)).rejects.toThrow(/the clock of this host is behind its last update \(2999/);
-		expect(await onVm(`cat ${ROOT}/a`)).toBe("1");
 	});
 
 	it("another update holds the lock", async () => {
@@ -359,7 +586,7 @@ describe("a host that can't be trusted or reached", () => {
 			},
 			/no host key of the pinned type/,
 		],
-		["a user it does not let in", { user: "nobody" }, /refuses the login of nobody/],
+		["a user it does not let in", { user: "somebody" }, /refuses the login of somebody/],
 		[
 			"a private key that is none",
 			{ privateKey: "-----BEGIN OPENSSH PRIVATE KEY-----\nx" },
@@ -377,7 +604,7 @@ describe("a part of somebody else's file", () => {
 	const theirs = (text = TEXT) =>
 		onVm(`mkdir -p ${ROOT} && printf '%s' '${text}' >${ROOT}/net.yaml && chmod 644 ${ROOT}/net.yaml`);
 	const part = (content: string, more: object = {}) => ({
-		"net.yaml": file(content, { within: ["net", "a"], ...more }),
+		"net.yaml": file(content, { yamlPath: ["net", "a"], ...more }),
 		own: file("1\n"),
 	});
 	const text = () => onVm(`cat ${ROOT}/net.yaml`);
@@ -409,7 +636,7 @@ describe("a part of somebody else's file", () => {
 
 	it("is not written over what somebody changes at the same time", async () => {
 		await theirs();
-		const meanwhile = { run: `echo '# new' >>${ROOT}/net.yaml`, problem: "x", advice: "x" };
+		const meanwhile = { script: `echo '# new' >>${ROOT}/net.yaml`, problem: "x", advice: "x" };
 		await expect(create(part("y:\n  - 2\n"), { preconditions: [meanwhile] })).rejects.toThrow(
 			/was not changed: .*net\.yaml, of which a part is declared, was changed by somebody else just now; run again/,
 		);

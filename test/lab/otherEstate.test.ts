@@ -1,26 +1,29 @@
-/** Every file of the estate of facts.md, judged by the program that reads it. */
+/** Every file of a registry VM that is not the lab's, judged by the program that reads it. */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { RegistryRole } from "../../components/registryVm/args.ts";
 import { registryVmFiles } from "../../components/registryVm/files.ts";
 import { parseConfig } from "../../config.ts";
 import { tarball } from "../../host/tarball.ts";
 import { vmImages } from "../../lab/machines.ts";
 import { paths } from "../../lab/paths.ts";
-import { exampleValues } from "../exampleConfig.ts";
+import { exampleValues } from "../fixtures/estate.ts";
 import { env, onVm, run } from "./lab.ts";
 
 const ROOT = "/srv/prod";
-const names = ["dockerhub", "ghcr", "quay", "k8s", "kyverno", "private"];
+const names = ["hub", "alpha", "beta", "own"];
 
 beforeAll(async () => {
 	const key = (name: string) => readFile(join(paths.keys, name), "utf8");
-	const config = parseConfig("prod", {
+	const { hosts, images, secrets } = parseConfig("test", {
 		...exampleValues(),
 		tlsCertificate: await key("registry.pem"),
 		tlsPrivateKey: await key("registry.key"),
 	});
-	const entries = Object.entries(registryVmFiles(config)).map(([path, { content, mode }]) => {
+	const entries = Object.entries(
+		registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, secrets),
+	).map(([path, { content, mode }]) => {
 		return { name: `.${path}`, mode: Number.parseInt(mode, 8), content };
 	});
 	const args = ["-F", env("LAB_SSH_CONFIG"), "registry", `rm -rf ${ROOT} && mkdir ${ROOT} && tar -xf - -C ${ROOT}`];
@@ -29,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => onVm(`rm -rf ${ROOT}`));
 
 describe("is taken", () => {
-	it("docker-compose.yml by docker compose, which sees the six registries, nginx and the UI", async () => {
+	it("docker-compose.yml by docker compose, which sees the registries, nginx and the UI", async () => {
 		const services = await onVm(`docker compose --file ${ROOT}/opt/registry/docker-compose.yml config --services`);
 		expect(services.split("\n").sort()).toEqual(
 			[...names.map((name) => `registry-${name}`), "nginx", "registry-ui"].sort(),
@@ -59,10 +62,10 @@ describe("is taken", () => {
 		await onVm(`node --check ${ROOT}/opt/registry/upkeep.mjs`);
 	});
 
-	it("config-private.yml and htpasswd by a registry that serves: the user's password opens, another doesn't", async () => {
+	it("config-own.yml and htpasswd by a registry that serves: the user's password opens, another doesn't", async () => {
 		const container = "prod-htpasswd";
 		await onVm(
-			`docker run --detach --name ${container} --volume ${ROOT}/opt/registry/config-private.yml:/etc/docker/registry/config.yml:ro --volume ${ROOT}/opt/registry/htpasswd:/auth/htpasswd:ro ${vmImages.registry}`,
+			`docker run --detach --name ${container} --volume ${ROOT}/opt/registry/config-own.yml:/etc/docker/registry/config.yml:ro --volume ${ROOT}/opt/registry/htpasswd:/auth/htpasswd:ro ${vmImages.registry}`,
 		);
 		const status = (password: string) =>
 			onVm(
