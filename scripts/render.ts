@@ -34,9 +34,7 @@ async function render(stack: string, folder: string): Promise<void> {
 	const config = parseConfig(stack, await valuesOf(stack));
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
 	const { monitoring } = config;
-	const probed = config.hosts.flatMap(({ name, registry }) =>
-		registry ? [{ name, registry: registry.private }] : [],
-	);
+	const probed = config.hosts.flatMap(({ name, registry }) => (registry ? [{ name, registry: registry.private }] : []));
 	const manifests = probed.flatMap(({ name, registry }, i) => {
 		if (monitoring === undefined) return [];
 		const settings = { ...monitoring, suffix: i === 0 ? "" : `-${name}`, image: config.images.node, registry };

@@ -63,6 +63,7 @@ function scripts(
 		NAME_SERVERS: nameServers,
 		FAILBACK_UNIT,
 		REVERT_SECONDS: revertSeconds,
+		BACKUPS: "/root/dns-backups",
 		KEPT_BACKUPS,
 		FILES: table(Object.entries(files).map(([path, { yamlPath }]) => [yamlPath ? "part" : "whole", path])),
 		CONTAINERS: table(containers.map(({ name, port, upstream }) => [name, port, upstream])),

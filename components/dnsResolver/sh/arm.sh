@@ -6,17 +6,15 @@ rm -rf "$armed"
 mkdir -p "$armed"
 for file in resolver.env resolver.sh activate.sh revert.sh; do cp "$(staged "$1/$file")" "$armed/$file"; done
 
-here=$armed
 # shellcheck source=/dev/null
 . "$armed/resolver.env"
-backups=/root/dns-backups
-mkdir -p "$backups"
-backup=$backups/dns-config-backup-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
+mkdir -p "$BACKUPS"
+backup=$BACKUPS/dns-config-backup-$(date -u +%Y%m%dT%H%M%SZ).tar.gz
 printf '%s\n' "$FILES" | while IFS="$(printf '\t')" read -r _ path; do
 	if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "${path#/}"; fi
 done | tar -czf "$backup" -C / --files-from -
-sync "$backup" "$backups"
-find "$backups" -name 'dns-config-backup-*.tar.gz' | sort -r | tail -n "+$((KEPT_BACKUPS + 1))" |
+sync "$backup" "$BACKUPS"
+find "$BACKUPS" -name 'dns-config-backup-*.tar.gz' | sort -r | tail -n "+$((KEPT_BACKUPS + 1))" |
 	while IFS= read -r old; do rm -f "$old"; done
 
 sh "$armed/revert.sh" note-servers

@@ -13,8 +13,10 @@ while sleep 15; do
 	# Read again each time, so that a changed name needs no restart.
 	# shellcheck source=/dev/null
 	. "$folder/resolver.env"
-	resolvectl status | sed -n -e '/^Global/,/^$/p' -e "/^Link .*($LINK)/,/^\$/p" |
-		sed -n 's/^ *Current DNS Server: //p' | grep -qxF -e "$FALLBACK" || continue
+	resolvectl status | LINK=$LINK awk '
+		/^Global/ { ours = 1 }
+		/^Link / { ours = index($0, "(" ENVIRON["LINK"] ")") }
+		ours && /Current DNS Server: / { print $NF }' | grep -qxF -e "$FALLBACK" || continue
 	printf 'nameserver %s\noptions timeout:2 attempts:1\n' "$PRIMARY" >"$servers"
 	sh "$folder/ask-by.sh" "$servers" "$(printf '%s\n' "$INTERNAL" | head -n 1)" >/dev/null || continue
 	echo "$PRIMARY answers again"

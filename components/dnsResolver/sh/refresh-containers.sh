@@ -3,6 +3,7 @@
 # whose upstream does not answer would not start again, so it goes on as it is, and is named.
 # shellcheck source=components/dnsResolver/sh/resolver.sh
 . "$(dirname "$0")/resolver.sh"
+tab=$(printf '\t')
 
 servers >"$servers_file.now"
 if cmp -s "$servers_file.now" "$servers_file"; then

@@ -4,8 +4,6 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=/dev/null
 . "$here/resolver.env"
-tab=$(printf '\t')
-backups=/root/dns-backups
 
 fail() {
 	printf '%s\n' "$1" >&2

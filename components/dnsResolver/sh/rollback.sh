@@ -3,8 +3,9 @@
 # newest one in /root/dns-backups. Prints which one it was.
 # shellcheck source=components/dnsResolver/sh/resolver.sh
 . "$(dirname "$0")/resolver.sh"
+tab=$(printf '\t')
 
-cd "$backups" 2>/dev/null || fail "there are no backups: nothing was ever changed there"
+cd "$BACKUPS" 2>/dev/null || fail "there are no backups: nothing was ever changed there"
 backup=${1-}
 [ -n "$backup" ] || backup=$(find . -name 'dns-config-backup-*.tar.gz' | sort | tail -n 1)
 backup=${backup##*/}

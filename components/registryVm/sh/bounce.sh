@@ -48,9 +48,9 @@ compose() {
 	[ "$(systemctl is-active "$UNIT")" != activating ] || systemctl start "$UNIT" || true
 	# What sits on our names or our network without being declared would be in the way, or be served.
 	docker ps --all --format '{{.Names}}|{{.Label "com.docker.compose.project"}}|{{.Networks}}' |
-		while IFS='|' read -r name project networks; do
+		while IFS='|' read -r name owner networks; do
 			if is_declared "$name"; then
-				[ "$project" != "$PROJECT" ] || continue
+				[ "$owner" != "$PROJECT" ] || continue
 			else
 				[ "$networks" = "$NETWORK" ] || continue
 			fi
@@ -82,6 +82,11 @@ nginx() {
 	echo "restarted registry-nginx"
 }
 
+# value NAME: of that header, of the answer on standard input.
+value() {
+	NAME=$1 awk 'index(tolower($0), tolower(ENVIRON["NAME"]) ": ") == 1 { print substr($0, length(ENVIRON["NAME"]) + 3) }'
+}
+
 # ask NAME STATUS URL [curl options]: notes it where somebody else answers, or nobody.
 ask() {
 	name=$1 status=$2 url=$3
@@ -90,7 +95,7 @@ ask() {
 	while :; do
 		# Credentials go through a pipe: not into a file, not into the process list.
 		answer=$(printf '%s\n' "$login" | curl -sS -o /dev/null -D - --max-time 10 --config - "$@" "$url" 2>&1 | tr -d '\r') || true
-		seen="$(echo "$answer" | sed -n 's/^HTTP[^ ]* \([0-9]*\).*/\1/p') $(echo "$answer" | sed -n "s/^$IDENTITY_HEADER: //p")"
+		seen="$(echo "$answer" | sed -n 's/^HTTP[^ ]* \([0-9]*\).*/\1/p') $(echo "$answer" | value "$IDENTITY_HEADER")"
 		[ "$seen" != "$status $name" ] || return 0
 		# nginx was restarted a moment ago.
 		tries=$((tries + 1))
@@ -98,7 +103,7 @@ ask() {
 		sleep 0.5
 	done
 	broken=1
-	echo "$url should answer $status as registry $name, but: $(echo "$answer" | grep -E "^(HTTP/|$IDENTITY_HEADER|curl)" | tr '\n' ' ')" >&2
+	echo "$url should answer $status as registry $name, but: $(echo "$answer" | grep -e '^HTTP/' -e '^curl' -e "^$IDENTITY_HEADER" | tr '\n' ' ')" >&2
 }
 
 verify() {

@@ -4,6 +4,13 @@
 # shellcheck shell=sh
 folder=$1 image=$2 header=$3
 shift 3
+
+# value NAME: of that header, of the last answer on standard input.
+value() {
+	NAME=$1 awk 'index(tolower($0), tolower(ENVIRON["NAME"]) ": ") == 1 { found = substr($0, length(ENVIRON["NAME"]) + 3) }
+		END { print found }'
+}
+
 compose=$folder/docker-compose.yml certificate=$folder/tls/fullchain.pem container=check-nginx
 
 addresses() {
@@ -13,7 +20,7 @@ addresses() {
 docker network inspect registry >/dev/null 2>&1 || exit 0 # The first update: there is nobody to ask yet.
 [ -f "$compose" ] || exit 0
 [ "$(addresses "$compose")" = "$(addresses "$(staged "$compose")")" ] || exit 0 # Who is where changes with it.
-docker rm --force "$container" >/dev/null 2>&1 || true # Of an update that was killed.
+docker rm --force "$container" >/dev/null 2>&1 || true                          # Of an update that was killed.
 docker run --detach --name "$container" --network registry \
 	--volume "$(staged "$folder/nginx.conf"):/etc/nginx/nginx.conf:ro" \
 	--volume "$(staged "$certificate"):/etc/nginx/tls/fullchain.pem:ro" \
@@ -23,13 +30,13 @@ wrong=0
 
 # ask NAME STATUS URL [curl options]
 ask() {
-	name=$1 wanted="$2 $1" url=$3
+	wanted="$2 $1" url=$3
 	shift 3
 	answer=$(curl --silent --show-error --output /dev/null --dump-header - --max-time 5 \
 		--retry 5 --retry-connrefused --retry-delay 1 "$@" "$url" 2>&1 | tr -d '\r') || true
 	# What came last counts: curl tells of its earlier tries, too.
 	status=$(printf '%s\n' "$answer" | sed -n 's/^HTTP[^ ]* \([0-9]*\).*/\1/p' | tail -n 1)
-	seen="$status $(printf '%s\n' "$answer" | sed -n "s/^$header: //p" | tail -n 1)"
+	seen="$status $(printf '%s\n' "$answer" | value "$header")"
 	case $status in
 	502 | 504) ;;
 	*) [ "$seen" = "$wanted" ] || { wrong=1 && echo "$url should answer $wanted, but answers $seen"; } ;;

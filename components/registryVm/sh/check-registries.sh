@@ -5,6 +5,13 @@
 # shellcheck shell=sh
 image=$1 header=$2
 shift 2
+
+# value NAME: of that header, of the last answer on standard input.
+value() {
+	NAME=$1 awk 'index(tolower($0), tolower(ENVIRON["NAME"]) ": ") == 1 { found = substr($0, length(ENVIRON["NAME"]) + 3) }
+		END { print found }'
+}
+
 tab=$(printf '\t')
 
 # stays NAME MOUNTS: the registry would not be recreated, or not because of its image or these files.
@@ -31,7 +38,7 @@ EOF_MOUNTS
 	address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$container")
 	while [ "$tries" -lt 30 ] && [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ]; do
 		answer=$(curl --silent --output /dev/null --dump-header - --max-time 5 "http://$address:5000/v2/" | tr -d '\r') || true
-		seen="$(printf '%s\n' "$answer" | sed -n 's/^HTTP[^ ]* \([0-9]*\).*/\1/p') $(printf '%s\n' "$answer" | sed -n "s/^$header: //p")"
+		seen="$(printf '%s\n' "$answer" | sed -n 's/^HTTP[^ ]* \([0-9]*\).*/\1/p') $(printf '%s\n' "$answer" | value "$header")"
 		[ "$seen" != "$wanted" ] || break
 		tries=$((tries + 1))
 		sleep 0.5

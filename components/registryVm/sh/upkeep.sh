@@ -10,20 +10,24 @@ folder=$(cd "$(dirname "$0")" && pwd)
 
 command=$1
 shift
+registry=${1-}
 case " $* " in
-*" --dry-run "*) turn= ;;
-*) turn="flock --timeout 7200 /run/registry-upkeep.lock" ;;
+*" --dry-run "*) looks=yes ;;
+*) looks= ;;
 esac
 case $command in
 fix-broken-blobs | repair) set -- --caches "$CACHES" "$@" ;;
 garbage-collect)
-	printf '%s\n' "$REGISTRIES" | grep -qxF -e "${1-}" || {
+	printf '%s\n' "$REGISTRIES" | grep -qxF -e "$registry" || {
 		echo "usage: garbage-collect.sh $(printf '%s' "$REGISTRIES" | tr '\n' '|') [--dry-run]" >&2
 		exit 2
 	}
-	# systemd sees to it that the registry is started again, even where the collection is killed.
-	turn="$turn systemd-run --quiet --wait --collect --pipe --property=ExecStopPost='/usr/bin/docker start registry-$1'"
 	;;
 esac
-# Words of our own, of which one is quoted; the registry's name was found in the list.
-eval "exec $turn node \"\$folder/upkeep.mjs\" \"\$command\" --private \"\$PRIVATE\" \"\$@\""
+set -- node "$folder/upkeep.mjs" "$command" --private "$PRIVATE" "$@"
+# systemd sees to it that the registry is started again, even where the collection is killed.
+[ "$command" != garbage-collect ] ||
+	set -- systemd-run --quiet --wait --collect --pipe \
+		"--property=ExecStopPost=/usr/bin/docker start registry-$registry" "$@"
+[ -n "$looks" ] || set -- flock --timeout 7200 /run/registry-upkeep.lock "$@"
+exec "$@"
