@@ -19,11 +19,14 @@ lab-down: ## stop the lab
 lab-clean: ## stop the lab and remove all of it
 	@$(with) node lab/main.ts clean
 
-check: ## formatter, linter, types, shell scripts
+check: ## formatters, linters, types, imports between folders, shell scripts
 	@$(with) npm run --silent lint
-	@shellcheck $$(git ls-files '*.sh' .ci/run host/bin 'lab/plugins/*/pulumi-resource-*')
+	@shellcheck --external-sources $$(git ls-files '*.sh' .ci/run host/bin 'lab/plugins/*/pulumi-resource-*')
 
-test: lab check ## everything: checks, unit tests, and the tests against the lab
-	@$(with) npx vitest run
+test-host: ## FileSet against a bare sshd, without the lab
+	@$(with) npx vitest run --project host
 
-.PHONY: help lab lab-status lab-env lab-down lab-clean check test
+test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
+	@$(with) node test/all.ts
+
+.PHONY: help lab lab-status lab-env lab-down lab-clean check test-host test

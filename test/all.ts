@@ -1,0 +1,67 @@
+/**
+ * Everything: the tests that need no lab, then those of both estates side by side, then those that stop the lab itself.
+ * Ends with the slowest files and one line in the form `N passed, N failed`; exit status 0 where none failed.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Results } from "./closingLine.ts";
+
+const folder = await mkdtemp(join(tmpdir(), "test-results-"));
+const all: Results = { passed: 0, failed: 0, skipped: 0, files: {} };
+
+await Promise.all([vitest("unit", "host"), startSecondEstate()]);
+await Promise.all([vitest("lab"), vitest("second")]);
+await vitest("alone");
+
+const slowest = Object.entries(all.files).sort(([, a], [, b]) => b - a);
+console.log(`\nThe slowest files, in seconds:`);
+for (const [file, seconds] of slowest.slice(0, 10)) console.log(`${seconds.toFixed(0).padStart(6)}  ${file}`);
+console.log(`\n${all.passed} passed, ${all.failed} failed${all.skipped > 0 ? `, ${all.skipped} skipped` : ""}`);
+await rm(folder, { recursive: true });
+if (all.failed > 0) process.exitCode = 1;
+
+async function startSecondEstate(): Promise<void> {
+	const env = { ...process.env, LAB_ESTATE: "second" };
+	const child = spawn(process.execPath, ["lab/main.ts", "up"], { env, stdio: ["ignore", "pipe", "inherit"] });
+	child.stdout.resume();
+	const [code] = await once(child, "exit");
+	if (code === 0) return;
+	console.error("the lab's second estate did not start");
+	all.failed++;
+}
+
+/** Runs the projects in one process, whose lines begin with their name, and adds up what they found. */
+async function vitest(...projects: string[]): Promise<void> {
+	const results = join(folder, `${projects.join("-")}.json`);
+	const args = ["node_modules/vitest/vitest.mjs", "run", ...projects.flatMap((name) => ["--project", name])];
+	const child = spawn(process.execPath, args, {
+		env: { ...process.env, TEST_RESULTS: results },
+		stdio: ["ignore", "pipe", "pipe"],
+	});
+	const show = (stream: NodeJS.ReadableStream, to: NodeJS.WritableStream) => {
+		let rest = "";
+		stream.setEncoding("utf8").on("data", (chunk: string) => {
+			const lines = (rest + chunk).split("\n");
+			rest = lines.pop() as string;
+			for (const line of lines) if (line.trim() !== "") to.write(`[${projects}] ${line}\n`);
+		});
+	};
+	show(child.stdout, process.stdout);
+	show(child.stderr, process.stderr);
+	const [code] = await once(child, "close");
+	const found = await readFile(results, "utf8").then(
+		(text) => JSON.parse(text) as Results,
+		() => undefined,
+	);
+	if (found === undefined) {
+		console.error(`the tests of ${projects} ended with ${code} before they told what they found`);
+		all.failed++;
+		return;
+	}
+	for (const key of ["passed", "failed", "skipped"] as const) all[key] += found[key];
+	if (code !== 0 && found.failed === 0) all.failed++;
+	Object.assign(all.files, found.files);
+}
