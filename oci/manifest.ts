@@ -4,30 +4,42 @@ import { createHash } from "node:crypto";
 
 /** One thing a manifest names. */
 export interface Descriptor {
-	/** `sha256:<64 hex>`. */
+	/** `sha256:<64 hex>` or `sha512:<128 hex>`. */
 	digest: string;
 	/** In bytes; undefined in schema 1, which does not say. */
 	size?: number;
 	mediaType?: string;
-	/** Of an index's child, where the index says it. */
-	platform?: { os: string; architecture: string };
+	/** Of an index's child, as far as the index says it. */
+	platform?: { os?: string; architecture?: string };
 	/** True for a layer that is meant to be fetched from elsewhere and that a registry need not have. */
 	foreign: boolean;
 }
 
 export type Manifest =
-	| { kind: "index"; manifests: Descriptor[]; subject?: Descriptor }
+	| {
+			kind: "index";
+			manifests: Descriptor[];
+			/** Entries of an index that are no manifests: a build cache has its layers there. */
+			blobs: Descriptor[];
+			subject?: Descriptor;
+	  }
 	| { kind: "image"; blobs: Descriptor[]; subject?: Descriptor };
 
 /** The content is not a manifest of a known format; the message says why. */
 export class ManifestError extends Error {}
 
-/** As registries name content. */
-export function digestOf(content: Buffer): string {
-	return `sha256:${createHash("sha256").update(content).digest("hex")}`;
+/** As registries name content; by the algorithm of `like`, a digest, where that is given. */
+export function digestOf(content: Buffer, like = "sha256:"): string {
+	const algorithm = algorithmOf(like);
+	return `${algorithm}:${createHash(algorithm).update(content).digest("hex")}`;
 }
 
-export const DIGEST = /^sha256:[0-9a-f]{64}$/;
+/** `sha256` or `sha512`. */
+export function algorithmOf(digest: string): "sha256" | "sha512" {
+	return digest.startsWith("sha512:") ? "sha512" : "sha256";
+}
+
+export const DIGEST = /^(sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128})$/;
 
 const INDEX_TYPES = [
 	"application/vnd.oci.image.index.v1+json",
@@ -68,9 +80,16 @@ export function parseManifest(content: string | Buffer): Manifest {
 		};
 	}
 	if (schemaVersion !== 2) throw new ManifestError(`has the unknown schemaVersion ${JSON.stringify(schemaVersion)}`);
-	if (Array.isArray(json["manifests"]) && !IMAGE_TYPES.includes(mediaType as string)) {
-		const manifests = json["manifests"].map((child, i) => descriptor(child, `manifests[${i}]`));
-		return { kind: "index", manifests, ...withSubject };
+	const saysIndex = INDEX_TYPES.includes(mediaType as string);
+	if (saysIndex || (Array.isArray(json["manifests"]) && !IMAGE_TYPES.includes(mediaType as string))) {
+		const entries = list(json, "manifests").map((child, i) => descriptor(child, `manifests[${i}]`));
+		const isManifest = (entry: Descriptor) => entry.mediaType === undefined || MANIFEST_TYPES.includes(entry.mediaType);
+		return {
+			kind: "index",
+			manifests: entries.filter(isManifest),
+			blobs: entries.filter((entry) => !isManifest(entry)),
+			...withSubject,
+		};
 	}
 	const blobs = [
 		descriptor(json["config"], "config"),
@@ -81,7 +100,7 @@ export function parseManifest(content: string | Buffer): Manifest {
 
 function descriptor(value: unknown, where: string): Descriptor {
 	if (!isObject(value) || typeof value["digest"] !== "string" || !DIGEST.test(value["digest"])) {
-		throw new ManifestError(`has no digest of the form sha256:<64 hex> in ${where}`);
+		throw new ManifestError(`has no digest of the form sha256:<64 hex> or sha512:<128 hex> in ${where}`);
 	}
 	const { digest, size, mediaType, platform } = value;
 	return {
@@ -89,14 +108,17 @@ function descriptor(value: unknown, where: string): Descriptor {
 		...(typeof size === "number" && { size }),
 		...(typeof mediaType === "string" && { mediaType }),
 		...(isObject(platform) && {
-			platform: { os: String(platform["os"]), architecture: String(platform["architecture"]) },
+			platform: {
+				...(typeof platform["os"] === "string" && { os: platform["os"] }),
+				...(typeof platform["architecture"] === "string" && { architecture: platform["architecture"] }),
+			},
 		}),
 		foreign: typeof mediaType === "string" && /foreign|nondistributable/.test(mediaType),
 	};
 }
 
 function list(json: Record<string, unknown>, key: string): unknown[] {
-	const value = json[key];
+	const value = json[key] ?? []; // An image without layers, as registries take it.
 	if (!Array.isArray(value)) throw new ManifestError(`has no list ${key}`);
 	return value;
 }

@@ -1,7 +1,7 @@
 /** A registry over HTTP: just what a check of its content needs. */
 import { createHash } from "node:crypto";
 import { Agent, type Dispatcher, interceptors } from "undici";
-import { MANIFEST_TYPES } from "./manifest.ts";
+import { algorithmOf, MANIFEST_TYPES } from "./manifest.ts";
 
 export interface RegistryOptions {
 	/** For example `https://registry.example:5050`. */
@@ -35,7 +35,7 @@ export interface Answer {
 export interface Identity {
 	/** 401 where it wants credentials. */
 	status: number;
-	/** The registry's name in this estate (render/registryConfig.ts); undefined where it gives none. */
+	/** What it calls itself in the header X-Registry-Name; undefined where it does not. */
 	name?: string;
 }
 
@@ -49,6 +49,12 @@ const PAGE = 1000;
 /** What a registry says in an answer that is not the content. */
 const ERROR_LIMIT = 64 * 1024;
 const PAGE_LIMIT = 16 * 1024 * 1024;
+/** How many pages a list may have: a server that always names a next one would never end. */
+const PAGES_LIMIT = 10_000;
+/** A token, and what a server says around it. */
+const TOKEN_LIMIT = 1024 * 1024;
+/** How often content is asked for again whose connection is cut each time. */
+const ATTEMPTS = 4;
 
 export class Registry {
 	readonly #url: string;
@@ -123,37 +129,58 @@ export class Registry {
 		return this.#ask("GET", repository, `blobs/${digest}`, { range: `bytes=${size - 1}-${size - 1}` }, 1);
 	}
 
-	/** Reads all of a blob, keeping none of it; resolves with its true digest and size. */
+	/**
+	 * Reads all of a blob, keeping none of it; resolves with its true digest and size. A connection that is cut says
+	 * nothing about a blob: only one that ends at the same byte again is as short as that.
+	 */
 	async digest(repository: string, digest: string): Promise<{ status: number; digest: string; size: number }> {
+		let cutAt: number | undefined;
+		for (let attempt = 1; ; attempt++) {
+			const { cut, ...read } = await this.#readThrough(repository, digest);
+			if (!cut || read.size === cutAt) return read;
+			if (attempt === ATTEMPTS)
+				throw new RegistryError(
+					`GET blob ${digest} of ${repository}: the connection was cut ${attempt} times, at another byte each time`,
+				);
+			cutAt = read.size;
+		}
+	}
+
+	async #readThrough(repository: string, digest: string) {
 		const response = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {}, true);
-		const hash = createHash("sha256");
+		const algorithm = algorithmOf(digest);
+		const hash = createHash(algorithm);
 		let size = 0;
+		let cut = false;
 		try {
 			for await (const chunk of response.body) {
 				hash.update(chunk as Buffer);
 				size += (chunk as Buffer).length;
 			}
 		} catch (error) {
-			// It ended early: what came is what there is, and its digest tells.
 			if (isTimeout(error))
 				throw new RegistryError(`GET blob ${digest} of ${repository}: too slow after ${size} bytes`);
+			cut = true;
 		}
 		this.bytes += size;
-		return { status: response.statusCode, digest: `sha256:${hash.digest("hex")}`, size };
+		return { status: response.statusCode, digest: `${algorithm}:${hash.digest("hex")}`, size, cut };
 	}
 
 	/** Follows the Link headers from page to page. */
 	async #list(scope: string, path: string, key: "repositories" | "tags"): Promise<string[]> {
 		const all: string[] = [];
+		const seen = new Set<string>();
 		for (let next: string | undefined = `${path}?n=${PAGE}`; next !== undefined; ) {
-			const { statusCode, headers, body } = await this.#send("GET", scope, next, {});
-			const text = await this.#read(body, PAGE_LIMIT);
-			if (statusCode === 404 && key === "tags") return all;
-			const page = statusCode === 200 ? parsePage(text.toString(), key) : undefined;
-			if (page === undefined) throw new RegistryError(`GET ${this.#url}${next}: answered ${statusCode} without ${key}`);
+			if (seen.has(next) || seen.size === PAGES_LIMIT)
+				throw new RegistryError(`GET ${this.#url}${next}: its pages have no end`);
+			seen.add(next);
+			const { status, headers, body } = await this.#whole("GET", scope, next, {}, PAGE_LIMIT);
+			if (status === 404 && key === "tags") return all;
+			const page = status === 200 ? parsePage(body.toString(), key) : undefined;
+			if (page === undefined) throw new RegistryError(`GET ${this.#url}${next}: answered ${status} without ${key}`);
 			all.push(...page);
 			const link: string | undefined = /<([^>]+)>;\s*rel="?next"?/.exec(String(headers["link"] ?? ""))?.[1];
-			const following = link === undefined ? undefined : new URL(link, this.#url);
+			const following = link === undefined ? undefined : this.#follow(link);
 			next = following && `${following.pathname}${following.search}`;
 		}
 		return all;
@@ -166,8 +193,11 @@ export class Registry {
 		headers: Record<string, string> = {},
 		limit = 0,
 	): Promise<Answer> {
-		const response = await this.#send(method, repository, `/v2/${repository}/${path}`, headers);
-		const { statusCode: status, headers: said } = response;
+		const {
+			status,
+			headers: said,
+			body,
+		} = await this.#whole(method, repository, `/v2/${repository}/${path}`, headers, limit);
 		const length = said["content-length"] === undefined ? undefined : Number(said["content-length"]);
 		const [digest, mediaType] = [said["docker-content-digest"], said["content-type"]];
 		return {
@@ -175,14 +205,39 @@ export class Registry {
 			...(length !== undefined && { length }),
 			...(typeof digest === "string" && { digest }),
 			...(typeof mediaType === "string" && { mediaType }),
-			body: await this.#read(response.body, limit),
+			body,
 		};
 	}
 
+	/** An answer with its body; where the connection is cut, it is asked for again, as in `digest`. */
+	async #whole(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>, limit: number) {
+		let cutAt: number | undefined;
+		for (let attempt = 1; ; attempt++) {
+			const response = await this.#send(method, scope, path, headers);
+			const { body, cut } = await this.#read(response.body, limit);
+			if (!cut || body.length === cutAt) return { status: response.statusCode, headers: response.headers, body };
+			if (attempt === ATTEMPTS)
+				throw new RegistryError(
+					`${method} ${this.#url}${path}: the connection was cut ${attempt} times, at another byte each time`,
+				);
+			cutAt = body.length;
+		}
+	}
+
+	/** Where a Link header leads. */
+	#follow(link: string): URL {
+		try {
+			return new URL(link, this.#url);
+		} catch {
+			throw new RegistryError(`${this.#url} names a next page that is no address: ${link}`);
+		}
+	}
+
 	/** As much as came, up to where more than the limit came: the caller compares it with what should have come. */
-	async #read(body: Dispatcher.ResponseData["body"], limit: number): Promise<Buffer> {
+	async #read(body: Dispatcher.ResponseData["body"], limit: number): Promise<{ body: Buffer; cut: boolean }> {
 		const chunks: Buffer[] = [];
 		let read = 0;
+		let cut = false;
 		try {
 			for await (const chunk of body) {
 				read += (chunk as Buffer).length;
@@ -194,10 +249,10 @@ export class Registry {
 			}
 		} catch (error) {
 			if (isTimeout(error)) throw new RegistryError(`${this.#url} answers too slowly`);
-			// Cut short.
+			cut = true;
 		}
 		this.bytes += read;
-		return Buffer.concat(chunks);
+		return { body: Buffer.concat(chunks), cut };
 	}
 
 	async #send(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>, isLong = false) {
@@ -206,8 +261,8 @@ export class Registry {
 			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) }, isLong);
 		};
 		let response = await authorized();
-		const challenge = response.headers["www-authenticate"];
-		if (response.statusCode === 401 && typeof challenge === "string" && (await this.#login(scope, challenge))) {
+		const challenge = [response.headers["www-authenticate"] ?? []].flat().join(", ");
+		if (response.statusCode === 401 && (await this.#login(scope, challenge))) {
 			await response.body.dump();
 			response = await authorized();
 		}
@@ -238,28 +293,61 @@ export class Registry {
 		const basic =
 			this.#credentials &&
 			`Basic ${Buffer.from(`${this.#credentials.user}:${this.#credentials.password}`).toString("base64")}`;
-		if (!/^bearer /i.test(challenge)) {
-			if (basic === undefined || this.#basic === basic) return false;
+		// There may be several in one header, or several headers.
+		const [, bearer] = /(?:^|,\s*)bearer\s+(.*?)(?=,\s*\w+\s+\w+=|$)/i.exec(challenge) ?? [];
+		const offersBasic = /(^|,\s*)basic\b/i.test(challenge);
+		const parameters = Object.fromEntries(
+			[...(bearer ?? "").matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
+		);
+		if (bearer === undefined || (parameters["realm"] === undefined && offersBasic)) {
+			if (!offersBasic || basic === undefined || this.#basic === basic) return false;
 			this.#basic = basic;
 			return true;
 		}
-		const parameters = Object.fromEntries(
-			[...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key, value]),
-		);
-		const realm = new URL(parameters["realm"] ?? "");
-		for (const key of ["service", "scope"]) if (parameters[key]) realm.searchParams.set(key, parameters[key]);
-		const answer = await this.#dispatcher.request({
-			origin: realm.origin,
-			path: `${realm.pathname}${realm.search}`,
-			method: "GET",
-			headers: basic ? { authorization: basic } : {},
-			signal: AbortSignal.timeout(this.#deadline),
-		});
-		const { token, access_token } = (await answer.body.json()) as { token?: string; access_token?: string };
-		const authorization = `Bearer ${token ?? access_token}`;
+		const authorization = `Bearer ${await this.#fetchToken(parameters, basic)}`;
 		if (this.#tokens.get(scope) === authorization) return false;
 		this.#tokens.set(scope, authorization);
 		return true;
+	}
+
+	/** From the server that the registry names. Throws a RegistryError where that gives none. */
+	async #fetchToken(parameters: Record<string, string | undefined>, basic: string | undefined): Promise<string> {
+		const named = parameters["realm"] ?? "";
+		if (!URL.canParse(named))
+			throw new RegistryError(`${this.#url} wants a token, and names no server that gives one ("${named}")`);
+		const realm = new URL(named);
+		for (const key of ["service", "scope"]) if (parameters[key]) realm.searchParams.set(key, parameters[key]);
+		const failed = (why: string) =>
+			new RegistryError(`${this.#url} wants a token, and ${realm.origin}${realm.pathname} gives none: ${why}`);
+		let status: number;
+		let text: string;
+		try {
+			const answer = await this.#dispatcher.request({
+				origin: realm.origin,
+				path: `${realm.pathname}${realm.search}`,
+				method: "GET",
+				headers: basic ? { authorization: basic } : {},
+				signal: AbortSignal.timeout(this.#deadline),
+			});
+			status = answer.statusCode;
+			text = (await this.#read(answer.body, TOKEN_LIMIT)).body.toString();
+		} catch (error) {
+			throw error instanceof RegistryError ? error : failed((error as Error).message);
+		}
+		if (status !== 200) throw failed(`it answered ${status}`);
+		const answer = parseObject(text);
+		const token = answer?.["token"] ?? answer?.["access_token"];
+		if (typeof token !== "string" || token === "") throw failed("its answer has no token");
+		return token;
+	}
+}
+
+function parseObject(text: string): Record<string, unknown> | undefined {
+	try {
+		const value: unknown = JSON.parse(text);
+		return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : undefined;
+	} catch {
+		return undefined;
 	}
 }
 

@@ -44,7 +44,7 @@ interface Visit {
 	size?: number;
 	mediaType?: string;
 	/** Of an image config. */
-	platform?: { os?: unknown; architecture?: unknown };
+	platform?: { os?: string | undefined; architecture?: string | undefined };
 	/** Of a manifest, where it could be read. */
 	manifest?: Manifest;
 	/** True where the registry does not have it at all. */
@@ -97,7 +97,7 @@ export async function walk(
 			});
 			if (status === 404) return wrong("is not there: the registry answered 404", { missing: true });
 			if (status !== 200) return wrong(`can't be had: the registry answered ${status}`);
-			const digest = digestOf(body);
+			const digest = digestOf(body, reference);
 			const expected = reference.startsWith("sha256:") ? reference : said;
 			if (expected !== undefined && digest !== expected)
 				return wrong(`has ${body.length} bytes with the digest ${digest} instead of ${expected}`);
@@ -123,9 +123,9 @@ export async function walk(
 		if (content.kind === "index") result.indexes++;
 		const below = await Promise.all([
 			...(content.kind === "index" ? content.manifests.map((child) => visitChild(child)) : []),
-			...(content.kind === "image"
-				? content.blobs.filter(({ foreign }) => !foreign).map((blob, i) => visitBlob(blob, i === 0))
-				: []),
+			...content.blobs
+				.filter(({ foreign }) => !foreign)
+				.map((blob, i) => visitBlob(blob, content.kind === "image" && i === 0)),
 			...(content.subject === undefined ? [] : [visitSubject(content.subject)]),
 		]);
 		return {
@@ -159,7 +159,9 @@ export async function walk(
 			const { platform } = (await visits.get(`blob ${first.digest}`)) ?? {};
 			if (platform === undefined) return [];
 			const { os, architecture } = platform;
-			if (os === wanted.os && architecture === wanted.architecture) return [];
+			// Only what both of them say can contradict.
+			const same = (a: unknown, b: unknown) => a === undefined || b === undefined || a === b;
+			if (same(os, wanted.os) && same(architecture, wanted.architecture)) return [];
 			const detail = `is for ${os}/${architecture}, and the index ${digest} says ${wanted.os}/${wanted.architecture}`;
 			return [{ subject: first.digest, detail }];
 		}
@@ -170,7 +172,7 @@ export async function walk(
 		result.blobs++;
 		const { status, body } = await registry.blob(repository, digest, size as number);
 		if (status !== 200) return { found: [unhad(digest, status)] };
-		if (digestOf(body) !== digest)
+		if (digestOf(body, digest) !== digest)
 			return {
 				found: [{ subject: digest, detail: `has ${body.length} bytes with another digest, instead of ${size}` }],
 			};
@@ -178,7 +180,8 @@ export async function walk(
 		if (mediaType === undefined || !IMAGE_CONFIGS.includes(mediaType)) return visit;
 		try {
 			const { os, architecture } = JSON.parse(body.toString());
-			return { ...visit, platform: { os, architecture } };
+			const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+			return { ...visit, platform: { os: text(os), architecture: text(architecture) } };
 		} catch {
 			return { found: [{ subject: digest, detail: "is no image config: it is not a JSON object" }], size: body.length };
 		}
@@ -189,8 +192,9 @@ export async function walk(
 		if (deep(digest)) return readWhole(digest, size);
 		const head = await registry.head(repository, digest);
 		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
-		if (size === undefined || head.length !== size)
-			return { found: [], ...(head.length !== undefined && { size: head.length }) };
+		if (head.length !== undefined && (size === undefined || head.length !== size))
+			return { found: [], size: head.length };
+		if (size === undefined) return readWhole(digest, size); // Nobody says how long it should be.
 		if (size === 0) return { found: [], size };
 		// A registry may answer HEAD from memory for what is gone; the last byte it has to read.
 		const last = await registry.lastByte(repository, digest, size);

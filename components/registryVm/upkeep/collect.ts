@@ -37,8 +37,9 @@ export function findGarbage(store: Store, { cache, grace }: CollectOptions): Gar
 				continue;
 			}
 			referenced.add(digest);
-			for (const { digest: needed } of manifest.kind === "index" ? manifest.manifests : manifest.blobs)
-				referenced.add(needed);
+			const children = manifest.kind === "index" ? manifest.manifests : [];
+			for (const { digest: needed } of [...children, ...manifest.blobs])
+				referenced.add(repository.storedDigest(needed));
 		}
 	}
 	const swept = new Set<string>();

@@ -57,7 +57,7 @@ export async function repair(name: string, { store, others, quarantine }: Source
 		}
 		if (manifest.kind === "index")
 			for (const child of manifest.manifests) await restoreManifest(child, `${neededBy}, ${digest}`);
-		else for (const blob of manifest.blobs) if (!blob.foreign) await restoreBlob(blob, `${neededBy}, ${digest}`);
+		for (const blob of manifest.blobs) if (!blob.foreign) await restoreBlob(blob, `${neededBy}, ${digest}`);
 		if (content.source === "here" && leadsTo(repository, "revision", digest)) return;
 		const mediaType = descriptor.mediaType ?? JSON.parse(content.bytes.toString()).mediaType ?? "";
 		forgetBrokenLink(repository.revisionLink(digest));

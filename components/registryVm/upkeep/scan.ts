@@ -119,15 +119,13 @@ function scanManifest(
 		report("unreadable-manifest", digest, error.message);
 		return;
 	}
-	const found = digestOf(content);
+	const found = digestOf(content, digest);
 	if (found !== digest) {
 		report("wrong-content", digest, `its content has the digest ${found}`);
 		return;
 	}
-	if (manifest.kind === "index") {
+	if (manifest.kind === "index")
 		for (const child of manifest.manifests) scanChild(store, repository, digest, child, report);
-		return;
-	}
 	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, repository, digest, blob, deep, report);
 }
 
@@ -151,11 +149,13 @@ function scanBlob(
 	deep: boolean,
 	report: Report,
 ): void {
-	const size = store.blobSize(blob.digest);
+	// What is named by another algorithm is stored under the name that its link leads to.
+	const stored = repository.storedDigest(blob.digest);
+	const size = store.blobSize(stored);
 	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
 	else if (blob.size !== undefined && size !== blob.size)
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
-	else if (deep && store.digestOf(blob.digest) !== blob.digest)
+	else if (deep && (store.digestOf(stored) !== stored || store.digestOf(stored, blob.digest) !== blob.digest))
 		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
 	// A link that is there and broken is told of by itself.
 	else if (isMissing(repository.layer(blob.digest)))

@@ -5,7 +5,7 @@
 import { createHash } from "node:crypto";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
 import { basename, join, relative } from "node:path";
-import { DIGEST } from "../../../oci/manifest.ts";
+import { algorithmOf, DIGEST } from "../../../oci/manifest.ts";
 
 /** A link file, or what is wrong with it. */
 export type Link = { digest: string } | { problem: string };
@@ -36,8 +36,8 @@ export class Store {
 	}
 
 	blobPath(digest: string): string {
-		const hex = digest.slice("sha256:".length);
-		return join(this.#root, "blobs/sha256", hex.slice(0, 2), hex, "data");
+		const [algorithm, hex] = digest.split(":") as [string, string];
+		return join(this.#root, "blobs", algorithm, hex.slice(0, 2), hex, "data");
 	}
 
 	/** In bytes; undefined where there is no such blob. */
@@ -49,14 +49,15 @@ export class Store {
 		return readFileSync(this.blobPath(digest));
 	}
 
-	/** The digest that the blob's content really has. */
-	digestOf(digest: string): string {
-		const hash = createHash("sha256");
+	/** The digest that the blob's content really has, by the algorithm of `like`, which is the digest itself by default. */
+	digestOf(digest: string, like = digest): string {
+		const algorithm = algorithmOf(like);
+		const hash = createHash(algorithm);
 		const file = openSync(this.blobPath(digest), "r");
 		const chunk = Buffer.alloc(1024 * 1024);
 		for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) hash.update(chunk.subarray(0, read));
 		closeSync(file);
-		return `sha256:${hash.digest("hex")}`;
+		return `${algorithm}:${hash.digest("hex")}`;
 	}
 
 	/** Every blob that has a folder, with or without data in it. */
@@ -119,11 +120,21 @@ export class Repository {
 	}
 
 	layerLink(digest: string): string {
-		return join(this.#folder, "_layers/sha256", basename(digest.replace(":", "/")), "link");
+		return join(this.#folder, "_layers", algorithmOf(digest), basename(digest.replace(":", "/")), "link");
 	}
 
 	layer(digest: string): Link {
 		return readLink(this.layerLink(digest));
+	}
+
+	/**
+	 * The digest under which the content is stored: a registry stores all of it by SHA-256, and links what is named by
+	 * another algorithm to that.
+	 */
+	storedDigest(digest: string): string {
+		if (algorithmOf(digest) === "sha256") return digest;
+		const link = this.layer(digest);
+		return "digest" in link ? link.digest : digest;
 	}
 }
 

@@ -35,6 +35,51 @@ describe("cleanup of tags", () => {
 		expect(scan(store, { registry: "private", cache: false, remove: false })).toEqual([]);
 	});
 
+	/** As cosign names what it attaches to an image. */
+	const attach = (example: ReturnType<typeof exampleStore>, digest: string, kind: string) => {
+		const tag = `${digest.replace(":", "-")}${kind}`;
+		return { tag, digest: example.image("app", `${kind} of ${digest}`, tag) };
+	};
+	const digestOf = (example: ReturnType<typeof exampleStore>, tag: string) =>
+		(example.store.repository("app").tag(tag) as { digest: string }).digest;
+
+	it("does not count signatures, attestations and SBOMs: they live and die with their image", () => {
+		const example = storeWithTags(["latest", "v1", "v2", "v3"]);
+		const tags = ["latest", "v1", "v2", "v3"].flatMap((tag) =>
+			[".sig", ".att", ".sbom", ""].map((kind) => attach(example, digestOf(example, tag), kind).tag),
+		);
+		example.age();
+		for (const [day, tag] of ["v1", "v2", "v3"].entries())
+			utimesSync(join(example.store.repository("app").tagFolder(tag), "current/link"), day + 1, day + 1);
+		const [v1] = [digestOf(example, "v1").replace(":", "-")];
+		expect(cleanupTags(example.store, { keep: 2, protect: /^latest$/, dryRun: false }).sort()).toEqual(
+			["v1", v1, `${v1}.att`, `${v1}.sbom`, `${v1}.sig`].map((tag) => `app:${tag}`).sort(),
+		);
+		const left = example.store.repository("app").tags();
+		expect(left).toEqual(["latest", "v2", "v3", ...tags.filter((tag) => !tag.startsWith(v1 as string))].sort());
+	});
+
+	it("keeps the signature of an SBOM, and of one platform of a kept index", () => {
+		const example = exampleStore();
+		const child = example.image("app", "arm64");
+		const index = example.index("app", [child], "v1");
+		const sbom = attach(example, index, ".sbom");
+		const signatures = [attach(example, sbom.digest, ".sig"), attach(example, child, ".sig")];
+		example.age();
+		expect(cleanupTags(example.store, { keep: 1, protect: /^$/, dryRun: false })).toEqual([]);
+		expect(example.store.repository("app").tags()).toEqual(
+			["v1", sbom.tag, ...signatures.map(({ tag }) => tag)].sort(),
+		);
+	});
+
+	it("keeps a young signature whose image is not there yet, and not an old one", () => {
+		const example = storeWithTags(["v1"]);
+		const { tag } = attach(example, `sha256:${"0".repeat(64)}`, ".sig");
+		expect(cleanupTags(example.store, { keep: 1, protect: /^$/, dryRun: false })).toEqual([]);
+		example.age();
+		expect(cleanupTags(example.store, { keep: 1, protect: /^$/, dryRun: false })).toEqual([`app:${tag}`]);
+	});
+
 	it("changes nothing in a dry run", () => {
 		const { store } = storeWithTags(["b", "a"]);
 		expect(cleanupTags(store, { keep: 1, protect: /^$/, dryRun: true })).toEqual(["app:b"]);
