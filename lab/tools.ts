@@ -42,13 +42,15 @@ export const tools: Tool[] = [
 		inside: true,
 		outside: "kubectl",
 	},
-	// The largest one last, so that the others don't wait for it.
+	// The largest one late, so that the others don't wait for it.
 	{
 		name: "pulumi",
 		binary: "pulumi",
 		ldflags: "-X github.com/pulumi/pulumi/sdk/v3/go/common/version.Version=v3.248.0",
 		own: { args: ["version"], accept: /^v3\.(2[0-9]\d|[3-9]\d\d)\./ },
 	},
+	// Made of what pulumi is made of, and so quick once that is built.
+	{ name: "gen-sdk", binary: "gen-sdk" },
 ];
 
 /** Where the built tool is, whether it exists yet or not. */

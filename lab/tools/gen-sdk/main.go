@@ -24,7 +24,7 @@ func run(folder string) error {
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
 		return err
 	}
-	pkg, err := schema.ImportSpec(spec, nil, schema.ValidationOptions{})
+	pkg, err := schema.ImportSpec(spec, nil, schema.NewNullLoader(), schema.ValidationOptions{})
 	if err != nil {
 		return err
 	}
