@@ -1,6 +1,6 @@
 import { stringify } from "yaml";
 import type { RegistryVmSettings } from "./args.ts";
-import { addressIn, type Registry, registries } from "./registries.ts";
+import { addressIn, metricsPorts, type Registry, registries } from "./registries.ts";
 
 /** The compose project's name, by which its containers are found whoever started them. */
 export const COMPOSE_PROJECT = "registry";
@@ -30,10 +30,9 @@ export function compose(
 							image: images.registry,
 							container_name: registry.service,
 							restart: "always",
+							logging,
 							labels: { "config.digest": digests[registry.service] },
 							networks: onNetwork(registry.address),
-							...(registry.kind === "cache" &&
-								registry.metricsPort !== undefined && { ports: [`${registry.metricsPort}:5001`] }),
 							volumes: [
 								`/opt/registry/data/${registry.name}:/var/lib/registry`,
 								managed(`/opt/registry/config-${registry.name}.yml`, "/etc/docker/registry/config.yml"),
@@ -47,8 +46,9 @@ export function compose(
 					image: images.nginx,
 					container_name: "registry-nginx",
 					restart: "always",
+					logging,
 					networks: onNetwork(addressIn(role, nginxPosition)),
-					ports: all.map(({ port }) => `${port}:${port}`),
+					ports: [...all.map(({ port }) => port), ...metricsPorts(all)].map((port) => `${port}:${port}`),
 					volumes: [
 						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
 						managed("/opt/registry/tls", "/etc/nginx/tls"),
@@ -60,6 +60,7 @@ export function compose(
 					image: images.ui,
 					container_name: "registry-ui",
 					restart: "always",
+					logging,
 					networks: onNetwork(addressIn(role, nginxPosition + 1)),
 					ports: [`${role.uiPort}:80`],
 					environment: {
@@ -75,6 +76,9 @@ export function compose(
 		{ aliasDuplicateObjects: false },
 	);
 }
+
+/** Docker's own keeps everything for ever. */
+const logging = { driver: "json-file", options: { "max-size": "20m", "max-file": "3" } };
 
 /** Mounts what the FileSet puts there. Docker would by itself make a directory in place of a file that is missing. */
 function managed(source: string, target: string) {

@@ -47,8 +47,9 @@ function server(registry: Registry): string {
 	return registry.kind === "cache" ? cacheServer(registry) : privateServer(registry);
 }
 
-function cacheServer({ service, port }: Registry): string {
-	return `
+function cacheServer(registry: Registry & { kind: "cache" }): string {
+	const { service, port } = registry;
+	return `${metricsServer(registry)}
 	server {
 		listen ${port};
 
@@ -67,6 +68,25 @@ function cacheServer({ service, port }: Registry): string {
 			proxy_cache_lock_timeout 900s;
 			# A registry that fetches a blob from its upstream does not offer ranges; a client that goes on with a pull wants them.
 			proxy_force_ranges on;
+		}
+	}
+`;
+}
+
+/** The registry's debug server also shows its memory, passwords included, to whoever asks. */
+function metricsServer({ address, metricsPort }: Registry & { kind: "cache" }): string {
+	if (metricsPort === undefined) return "";
+	return `
+	server {
+		listen ${metricsPort};
+
+		location = /metrics {
+			limit_except GET { deny all; }
+			proxy_pass http://${address}:5001;
+		}
+
+		location / {
+			return 404;
 		}
 	}
 `;

@@ -35,6 +35,11 @@ export function privateRegistry(all: Registry[]): Registry {
 	return all.find(({ kind }) => kind === "private") as Registry; // registries() always has one.
 }
 
+/** Where nginx serves metrics. */
+export function metricsPorts(all: Registry[]): number[] {
+	return cachesOf(all).flatMap(({ metricsPort }) => (metricsPort === undefined ? [] : [metricsPort]));
+}
+
 /** The caches alone. */
 export function cachesOf(all: Registry[]): (Registry & { kind: "cache" })[] {
 	return all.filter((registry) => registry.kind === "cache");

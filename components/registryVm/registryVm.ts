@@ -7,6 +7,7 @@ import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
 import { checks } from "./checks.ts";
 import { conditions } from "./conditions.ts";
 import { placeholders, registryVmFiles } from "./files.ts";
+import { STRONG } from "./htpasswd.ts";
 import { preconditions } from "./preconditions.ts";
 import { registries } from "./registries.ts";
 import { pushCanary, scan } from "./upkeepFiles.ts";
@@ -31,6 +32,13 @@ export class RegistryVm extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:RegistryVm", name, {}, options);
+		pulumi.output(secrets).apply(({ registryPassword }) => {
+			if (registryPassword.length < STRONG)
+				pulumi.log.warn(
+					`registryPassword has less than ${STRONG} characters, so each request to the private registry costs it 50 ms of a processor: set a longer one, from a generator`,
+					this,
+				);
+		});
 		const files = new FileSet(
 			name,
 			{

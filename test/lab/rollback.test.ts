@@ -41,7 +41,8 @@ function pullInALoop() {
 			if (isRight) Object.assign(of, { answers: of.answers + 1, last: Date.now() });
 			// Silence and a gateway's error are a restart; an answer of another registry is not.
 			else if (answer !== undefined && answer.status < 500) wrong.push(`${url}: ${answer.status} ${text}`);
-			if (!isRight) await new Promise((resolve) => setTimeout(resolve, 50));
+			// Often enough to see every change, and not so often that it takes the estate its processor.
+			await new Promise((resolve) => setTimeout(resolve, 25));
 		}
 	});
 	return async () => {

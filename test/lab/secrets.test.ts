@@ -69,6 +69,7 @@ function watchProcesses() {
 		while (!stopped) {
 			const { stdout } = await execute("sh", ["-c", script], { maxBuffer: 1e9 }).catch((error) => error);
 			for (const line of String(stdout).split("\n")) seen.add(line);
+			await new Promise((resolve) => setTimeout(resolve, 30));
 		}
 	})();
 	return async () => {

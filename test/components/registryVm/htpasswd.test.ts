@@ -10,6 +10,12 @@ describe("htpasswd", () => {
 		expect(bcrypt.compareSync("correct hors", hash)).toBe(false);
 	});
 
+	it("costs little to check where the password can't be guessed, and much where it can", () => {
+		const cost = (password: string) => htpasswd("a", password).split("$")[2];
+		expect(cost("x".repeat(20))).toBe("05");
+		expect(cost("x".repeat(19))).toBe("10");
+	});
+
 	it("stays as it is while user and password do", () => {
 		expect(htpasswd("pusher", "correct horse")).toBe(htpasswd("pusher", "correct horse"));
 	});
