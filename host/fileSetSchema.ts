@@ -153,10 +153,19 @@ const lines = z
 					.strictObject({
 						text: line.optional().describe("The whole line, without its newline."),
 						label: line.optional().describe("The last word or words of the line."),
+						pattern: z
+							.string()
+							.min(1)
+							.refine(isPattern, "is not a regular expression")
+							.optional()
+							.describe("A regular expression, as JavaScript has them, that finds something in the line."),
 					})
-					.refine(({ text, label }) => (text === undefined) !== (label === undefined), "needs either text or label")
+					.refine(
+						(one) => Object.values(one).filter((value) => value !== undefined).length === 1,
+						"needs one of text, label and pattern",
+					)
 					.meta({ id: "AbsentLine" })
-					.describe("Lines that must not be there, by their text or their label."),
+					.describe("Lines that must not be there, by their text, their label or a pattern. Comments are left alone."),
 			)
 			.default([])
 			.describe("Lines that must not be there. None by default."),
@@ -167,6 +176,15 @@ const lines = z
 	.describe(
 		"Some lines of a text file that is somebody else's. Every other byte of it, its mode and its owner stay as they are; what is no longer declared stays, too. A file that does not exist is made only for lines that have to be there, with mode 0600 and owner root:root.",
 	);
+
+function isPattern(text: string): boolean {
+	try {
+		new RegExp(text, "u");
+		return true;
+	} catch {
+		return false;
+	}
+}
 
 /** Whether `label` is the last word, or the last words, of a line. */
 export function endsWith(text: string, label: string): boolean {

@@ -45,12 +45,15 @@ function bare(line: string): string {
 	return line.replace(/\r?\n?$/, "");
 }
 
-function matches(line: string, { text, label }: Wanted): boolean {
+function matches(line: string, wanted: Wanted): boolean {
 	const content = bare(line);
-	if (label === undefined) return content === toBytes(text as string);
-	// What is commented out is not in force, whatever it ends with.
+	const { text, label } = wanted;
+	const pattern = "pattern" in wanted ? wanted.pattern : undefined;
+	if (label === undefined && pattern === undefined) return content === toBytes(text as string);
+	// What is commented out is not in force, whatever it says.
 	if (content.trimStart().startsWith("#") && !text?.trimStart().startsWith("#")) return false;
-	return endsWith(content, toBytes(label));
+	if (pattern !== undefined) return new RegExp(pattern, "u").test(fromBytes(content));
+	return endsWith(content, toBytes(label as string));
 }
 
 function toBytes(text: string): string {

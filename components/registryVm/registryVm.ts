@@ -7,6 +7,7 @@ import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
 import { checks } from "./checks.ts";
 import { conditions } from "./conditions.ts";
 import { placeholders, registryVmFiles } from "./files.ts";
+import { formerLines, ROOT_CRONTAB } from "./formerCrontab.ts";
 import { STRONG } from "./htpasswd.ts";
 import { preconditions } from "./preconditions.ts";
 import { registries } from "./registries.ts";
@@ -48,6 +49,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 				checks: checks(settings),
 				conditions: conditions(settings),
 				files: declared(settings, pulumi.output(secrets)),
+				lines: { [ROOT_CRONTAB]: formerLines },
 			},
 			{ parent: this, protect },
 		);

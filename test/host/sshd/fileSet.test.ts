@@ -330,6 +330,12 @@ describe("lines of somebody else's file", () => {
 		expect(await bytes()).toBe("1 * * * * theirs\n");
 	});
 
+	it("that must not be there are found by a pattern, too; comments are left alone", async () => {
+		await write("0 3 * * 0 docker exec a gc -m\n# 0 3 * * 0 docker exec a gc -m\n5 3 * * 0 docker exec b gc\n");
+		await apply(lines({ absent: [{ pattern: "exec \\w+ gc -m$" }] }));
+		expect(await bytes()).toBe("# 0 3 * * 0 docker exec a gc -m\n5 3 * * 0 docker exec b gc\n");
+	});
+
 	it("are put into a file that does not exist yet, for root alone; where none has to be there, none is made", async () => {
 		await apply(lines({ absent: [{ text: "x" }] }));
 		expect(await onVm(`ls ${ROOT}`)).toBe("other");

@@ -1,0 +1,99 @@
+/** A host that can't be reached is a difference of its own, and stops nobody else. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { proxmox, registryVm } from "../../lab/estate.ts";
+import { until } from "../../lab/run.ts";
+import { docker, drift, env, hostConfig, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+
+const NGINX = "/opt/registry/nginx.conf";
+let changed: Variant;
+beforeAll(async () => {
+	await up();
+	changed = await variant();
+});
+afterEach(() => changed.reset());
+afterAll(async () => {
+	await changed[Symbol.asyncDispose]();
+	await up();
+});
+
+describe("while the Proxmox host is down", () => {
+	beforeAll(() => docker("stop", "--time", "5", proxmox.container));
+	afterAll(async () => {
+		await docker("start", proxmox.container);
+		await until("the host has booted", 60, async () => {
+			return (await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "pve", "true"])).exitCode === 0;
+		});
+	});
+
+	it("no preview is clean, and it says which host, and why", async () => {
+		const { exitCode, output } = await drift();
+		expect(output).toMatch(/host 127\.0\.0\.1 \(port \d+\) can't be reached: .*It can't be looked at/);
+		expect(output).toContain("unreachable");
+		expect(exitCode).not.toBe(0);
+	});
+
+	it("a hand edit on the registry VM is put back by a plain update, which then fails by name", async () => {
+		const before = await onVm(`cat ${NGINX}`);
+		await onVm(`sed -i 's/server_tokens off;/server_tokens on;/' ${NGINX}`);
+		const { exitCode, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+		expect(await onVm(`cat ${NGINX}`)).toBe(before);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("server_tokens off;");
+		expect(output).toMatch(/It was not changed; run the same update again once it is up/);
+		expect(output).toMatch(/not reached, and so not updated: pve\. Everything else is done/);
+		expect(exitCode).not.toBe(0);
+		const { stdout } = await pulumi(["stack", "output", "--json"]);
+		expect(JSON.parse(stdout).unreachable).toEqual({ pve: expect.stringContaining("can't be reached") });
+	});
+
+	it("a changed login key of it does not stop the others either", async () => {
+		await changed.configure((config) => {
+			const keys = config["homelab-registry:sshPrivateKeys"] as Record<string, unknown>;
+			keys[proxmox.hostname] = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n";
+		});
+		await onVm(`sed -i 's/server_tokens off;/server_tokens on;/' ${NGINX}`);
+		const { exitCode, output } = await changed.up();
+		expect(await onVm(`cat ${NGINX}`)).toContain("server_tokens off;");
+		expect(output).toContain("not reached, and so not updated: pve");
+		expect(exitCode).not.toBe(0);
+	});
+});
+
+it("once it is back, the next plain update finishes, and the one after changes nothing", async () => {
+	await up();
+	expect((await drift()).exitCode).toBe(0);
+	const { stdout } = await pulumi(["stack", "output", "--json"]);
+	expect(JSON.parse(stdout)).toMatchObject({ unreachable: {}, deferred: [expect.stringContaining("truenas")] });
+});
+
+describe("a plain update works after", () => {
+	const works = async () => {
+		const { exitCode, output } = await changed.up();
+		expect(exitCode, output).toBe(0);
+		const back = await pulumi(["up", "--yes", "--skip-preview"]);
+		expect(back.exitCode, back.output).toBe(0);
+	};
+
+	it("the address and the host key were changed in the config", async () => {
+		// The same machine under another name, and by a key of another type.
+		const key = await onVm(
+			"ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key <<<y >/dev/null 2>&1; cat /etc/ssh/ssh_host_ecdsa_key.pub",
+		);
+		await onVm("systemctl restart ssh");
+		await changed.configure((config) =>
+			Object.assign(hostConfig(config, registryVm.hostname), {
+				address: "localhost",
+				hostKey: key.split(" ").slice(0, 2).join(" "),
+			}),
+		);
+		await works();
+	});
+
+	it("the old address answers nobody any more", async () => {
+		await changed.configure((config) => Object.assign(hostConfig(config, registryVm.hostname), { port: 9 }));
+		const lost = await changed.up();
+		expect(lost.exitCode).not.toBe(0);
+		expect(lost.output).toContain("not reached, and so not updated: docker-registry");
+		const { exitCode, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+		expect(exitCode, output).toBe(0);
+	});
+});
