@@ -2,6 +2,9 @@
 import { connect } from "node:net";
 import * as pulumi from "@pulumi/pulumi";
 
+/** By this the engine knows that a program failed and has said why; any other status it calls an unhandled error. */
+const EXIT_AFTER_MESSAGE = 32;
+
 /** Reports a host that is only declared, and resolves with what was reported, a sentence. */
 export async function reportDeferred(host: {
 	name: string;
@@ -23,12 +26,13 @@ export function failForUnreachable(
 	hosts: pulumi.Output<Record<string, string>>,
 	all: pulumi.Input<unknown>[],
 ): pulumi.Output<void> {
-	return pulumi.all([hosts, pulumi.all(all)]).apply(([reasons]) => {
+	return pulumi.all([hosts, pulumi.all(all)]).apply(async ([reasons]) => {
 		const names = Object.keys(reasons);
-		if (names.length > 0 && !pulumi.runtime.isDryRun())
-			throw new pulumi.RunError(
-				`not reached, and so not updated: ${names.join(", ")}. Everything else is done. Run the same update again once they are up`,
-			);
+		if (names.length === 0 || pulumi.runtime.isDryRun()) return;
+		await pulumi.log.error(
+			`not reached, and so not updated: ${names.join(", ")}. Everything else is done. Run the same update again once they are up`,
+		);
+		process.exitCode = EXIT_AFTER_MESSAGE;
 	});
 }
 

@@ -51,6 +51,10 @@ it("the VM publishes these ports and no others", async () => {
 describe.each(caches)("the cache $name", ({ name, port, upstream }) => {
 	const url = `http://127.0.0.1:${published(port)}`;
 
+	it("has an empty page in front", async () => {
+		expect((await execa("curl", ["--silent", `${url}/`])).stdout).toBe("");
+	});
+
 	it("can be pulled from", async () => {
 		expect(await ask("GET", `${url}/v2/${upstream.repository}/manifests/1`)).toBe("200");
 	});

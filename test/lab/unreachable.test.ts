@@ -86,6 +86,7 @@ describe("a plain update works after", () => {
 			}),
 		);
 		await works();
+		await onVm("rm -f /etc/ssh/second* /etc/ssh/sshd_config.d/second.conf && systemctl restart ssh");
 	});
 
 	it("the old address answers nobody any more", async () => {
