@@ -20,15 +20,7 @@ async function ask(method: string, url: string, ...more: string[]): Promise<stri
 /** Where programs show their insides, and where files would be, were there a listing. */
 const insides = [
 	...["/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/vars", "/debug/health", "/metrics"],
-	...[
-		"/",
-		"/opt/",
-		"/etc/passwd",
-		"/../../../etc/passwd",
-		"/%2e%2e/%2e%2e/etc/passwd",
-		"/tls/privkey.pem",
-		"/htpasswd",
-	],
+	...["/opt/", "/etc/passwd", "/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/tls/privkey.pem", "/htpasswd"],
 ];
 const digest = `sha256:${"0".repeat(64)}`;
 const writes: [method: string, path: string][] = [

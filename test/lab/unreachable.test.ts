@@ -75,10 +75,8 @@ describe("a plain update works after", () => {
 
 	it("the address and the host key were changed in the config", async () => {
 		// The same machine under another name, and by a key of another type.
-		const key = await onVm(
-			"ssh-keygen -q -t ecdsa -N '' -f /etc/ssh/ssh_host_ecdsa_key <<<y >/dev/null 2>&1; cat /etc/ssh/ssh_host_ecdsa_key.pub",
-		);
-		await onVm("systemctl restart ssh");
+		const key = await onVm(`cd /etc/ssh && rm -f second* && ssh-keygen -q -t ecdsa -N '' -f second && cat second.pub
+echo 'HostKey /etc/ssh/second' >sshd_config.d/second.conf && systemctl restart ssh`);
 		await changed.configure((config) =>
 			Object.assign(hostConfig(config, registryVm.hostname), {
 				address: "localhost",
