@@ -5,7 +5,9 @@ import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityM
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
 import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
+import { refuseDeadAgent } from "./host/sshAgent.ts";
 
+await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
 const encrypted: string[] = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]");

@@ -1,7 +1,7 @@
 /** Wrong config and wrong hosts: one clear message, exit status not 0, and nothing changed anywhere. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { registryVm } from "../../lab/estate.ts";
-import { hostConfig, onVm, registryConfig, type StackConfig, type Variant, variant } from "./lab.ts";
+import { registryVm, STACK } from "../../lab/estate.ts";
+import { hostConfig, onVm, pulumi, registryConfig, type StackConfig, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 
@@ -69,6 +69,18 @@ describe("pulumi up with", () => {
 			expect(await snapshot()).toBe(before);
 		},
 	);
+
+	it("an SSH agent in the environment that is gone says so, changes nothing and fails", async () => {
+		const before = await snapshot();
+		await changed.configure((config) => {
+			config["homelab-registry:registryUser"] = "somebody-else";
+		});
+		const args = ["up", "--yes", "--skip-preview", "--stack", STACK];
+		const { exitCode, output } = await pulumi(args, changed.folder, { SSH_AUTH_SOCK: "/run/no-such-agent" });
+		expect(output).toMatch(/SSH_AUTH_SOCK names an SSH agent that does not answer \(.*ENOENT.*unset SSH_AUTH_SOCK/);
+		expect(exitCode).not.toBe(0);
+		expect(await snapshot()).toBe(before);
+	});
 
 	it.each([
 		[

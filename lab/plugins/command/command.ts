@@ -4,6 +4,7 @@
  * Left out, and refused: `environment` and `connection.proxy`, which this program does not use.
  */
 import { randomBytes } from "node:crypto";
+import { connect } from "node:net";
 import { isDeepStrictEqual } from "node:util";
 import ssh2 from "ssh2";
 import { type Context, type Diff, type ResourceType, UNKNOWN } from "../../../host/protocol.ts";
@@ -174,21 +175,37 @@ async function dial(connection: Connection, context: Context): Promise<ssh2.Clie
 	}
 }
 
-function dialOnce(connection: Connection): Promise<ssh2.Client> {
+/** The published plugin gives up where an agent is named and does not answer, whatever other key there is. */
+function reachAgent(path: string | undefined): Promise<void> {
+	if (path === undefined) return Promise.resolve();
+	return new Promise((resolve, reject) => {
+		const socket = connect(path);
+		socket.once("connect", () => resolve(void socket.destroy()));
+		socket.once("error", (error) => reject(new Error(`dial unix ${path}: connect: ${error.message}`)));
+	});
+}
+
+async function dialOnce(connection: Connection): Promise<ssh2.Client> {
 	const { host, hostKey } = connection;
+	const agent = connection.agentSocketPath ?? (process.env["SSH_AUTH_SOCK"] || undefined);
 	const parsed = hostKey === undefined ? undefined : ssh2.utils.parseKey(hostKey);
 	if (parsed instanceof Error) throw new Error(`failed to parse host key: ${parsed.message}`);
-	const pinned = (Array.isArray(parsed) ? parsed[0] : parsed)?.getPublicSSH();
+	const key = Array.isArray(parsed) ? parsed[0] : parsed;
+	const pinned = key?.getPublicSSH();
+	await reachAgent(agent);
 	return new Promise((resolve, reject) => {
 		const client = new ssh2.Client();
 		let mismatch = false;
 		client.once("ready", () => resolve(client));
 		client.on("error", (error) => {
+			const unlike = error.message.includes("no matching host key");
 			reject(
 				new Error(
 					mismatch
 						? "ssh: handshake failed: ssh: host key mismatch"
-						: `dial tcp ${host}:${connection.port ?? 22}: ${error.message}`,
+						: unlike
+							? `ssh: handshake failed: ssh: no common algorithm for host key; client offered: [${key?.type}]`
+							: `dial tcp ${host}:${connection.port ?? 22}: ${error.message}`,
 				),
 			);
 		});
@@ -199,7 +216,9 @@ function dialOnce(connection: Connection): Promise<ssh2.Client> {
 			password: connection.password,
 			privateKey: connection.privateKey,
 			passphrase: connection.privateKeyPassword,
-			agent: connection.agentSocketPath ?? process.env["SSH_AUTH_SOCK"],
+			agent,
+			// The type of the pinned key and no other name of it: an RSA key has two that hosts still speak.
+			...(key && { algorithms: { serverHostKey: [key.type as ssh2.ServerHostKeyAlgorithm] } }),
 			readyTimeout: (connection.perDialTimeout ?? 15) * 1000,
 			keepaliveInterval: 15_000, // A host that went away without a word; Go's dialer looks as often.
 			hostVerifier: (key: Buffer) => {
