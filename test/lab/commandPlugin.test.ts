@@ -158,4 +158,27 @@ describe("remote.Command", () => {
 		expect(exitCode).not.toBe(0);
 		expect(output).toContain("after 2 failed attempts");
 	});
+
+	it("takes an RSA host key by no name that hosts still speak", async () => {
+		const hostKey = await onVm("ssh-keygen -q -t rsa -N '' -f /run/rsa && cat /run/rsa.pub; rm /run/rsa /run/rsa.pub");
+		const { exitCode, output } = await up({
+			args: { create: log("created") },
+			connection: { hostKey: hostKey.split(" ").slice(0, 2).join(" "), dialErrorLimit: 1 },
+		});
+		expect(exitCode).not.toBe(0);
+		expect(output).toContain("no common algorithm for host key");
+		expect(await logged()).toBe("");
+	});
+
+	it("gives up where SSH_AUTH_SOCK names an agent that is gone, although it has a key", async () => {
+		environment = { ...environment, SSH_AUTH_SOCK: "/run/no-such-agent" };
+		try {
+			const { exitCode, output } = await up({ args: { create: log("created") }, connection: { dialErrorLimit: 1 } });
+			expect(exitCode).not.toBe(0);
+			expect(output).toMatch(/dial unix \/run\/no-such-agent/);
+		} finally {
+			const { SSH_AUTH_SOCK: _, ...rest } = environment;
+			environment = rest;
+		}
+	});
 });
