@@ -1,6 +1,6 @@
 import type { ManagedFile } from "./fileSetSchema.ts";
 
-/** One file on a host as it was rendered, before it is told to Pulumi. */
+/** One file on a host as it was rendered, before Pulumi gets it. */
 export interface RenderedFile extends ManagedFile {
 	/** True where the content must not be shown: in state, previews or logs. */
 	secret: boolean;

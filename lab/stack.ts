@@ -137,7 +137,7 @@ export async function configureStack(
 /**
  * Gives back the stack where a run that was killed left it locked; resolves with true where there was one to
  * give back. A pulumi that is still at work here is waited for: it may have outlived the make that started it.
- * Another machine's lock stays, and is what `pulumi up` then tells of.
+ * Another machine's lock stays, and `pulumi up` then names its owner.
  */
 export async function releaseStack(step: Step, env: Record<string, string>): Promise<boolean> {
 	const owners = async () => {

@@ -17,7 +17,7 @@ export interface RegistryOptions {
 	patience?: number;
 }
 
-/** What was asked could not be told: no answer, an answer that makes no sense, or no access. */
+/** The question was not answered: no answer, an answer that makes no sense, or no access. */
 export class RegistryError extends Error {}
 
 export interface Answer {
@@ -40,7 +40,7 @@ export interface Identity {
 }
 
 const RETRIED = [429, 500, 502, 503, 504];
-/** After all retries: somebody else's trouble, which says nothing about what was asked for. A 500 does. */
+/** Answers of a proxy or of a registry that is overloaded: they say nothing about the content. A 500 does. */
 const INCONCLUSIVE = [429, 502, 503, 504];
 /** A manifest is small; more than this is not read (the registry itself takes no more than 4 MiB). */
 const MANIFEST_LIMIT = 4 * 1024 * 1024;

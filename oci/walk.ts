@@ -1,4 +1,4 @@
-/** Walks images from their manifests to their last layers, and tells all that is missing or not what it should be. */
+/** Walks images from their manifests to their last layers, and reports all that is missing or not what it should be. */
 import { type Descriptor, digestOf, MANIFEST_TYPES, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
 import { type Registry, RegistryError } from "./registry.ts";
 
@@ -14,7 +14,7 @@ export interface Defect {
 
 export interface Walk {
 	defects: Defect[];
-	/** What could not be told, as sentences. */
+	/** Questions that the registry did not answer, as sentences. */
 	inconclusive: string[];
 	/** Indexes among them. */
 	manifests: number;
@@ -74,7 +74,7 @@ export async function walk(
 	result.defects = [...defects.values()];
 	return result;
 
-	/** Visits once; what can't be told is noted once, and nothing is found. */
+	/** Visits once; a question without an answer is noted once, and nothing is found. */
 	function once(key: string, visit: () => Promise<Visit>): Promise<Visit> {
 		const known = visits.get(key);
 		if (known !== undefined) return known;

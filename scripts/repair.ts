@@ -1,6 +1,6 @@
 /**
  * npm run repair -- REGISTRY/REPOSITORY:TAG: says what is missing of an image, puts back what the registry VM still
- * has, and says where the rest may be. Exit status 0 it is whole, 1 it is still broken, 2 it could not be told.
+ * has, and says where the rest may be. Exit status 0 it is whole, 1 it is still broken, 2 the question could not be answered.
  */
 import { Command } from "commander";
 import { execa } from "execa";

@@ -1,6 +1,6 @@
 /**
  * npm run verify -- REGISTRY/REPOSITORY:TAG: is the image whole? Exit status 0 it is, 1 it is broken, each missing
- * piece on a line, 2 it could not be told.
+ * piece on a line, 2 the question could not be answered.
  */
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";

@@ -1,4 +1,4 @@
-/** What a DnsResolver is told: the role `dns` of a host in the config, and what index.ts adds to it. */
+/** The arguments of a DnsResolver: the role `dns` of a host in the config, and what index.ts adds to it. */
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { Connection } from "../../host/ssh.ts";

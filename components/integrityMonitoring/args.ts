@@ -1,4 +1,4 @@
-/** What IntegrityMonitoring is told: the key `monitoring` of the config, and what index.ts adds to it. */
+/** The arguments of IntegrityMonitoring: the key `monitoring` of the config, and what index.ts adds to it. */
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 

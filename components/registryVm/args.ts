@@ -1,4 +1,4 @@
-/** What a RegistryVm is told: the role `registry` of a host in the config, and what index.ts adds to it. */
+/** The arguments of a RegistryVm: the role `registry` of a host in the config, and what index.ts adds to it. */
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { Connection } from "../../host/ssh.ts";

@@ -1,6 +1,6 @@
 #!/bin/sh
 # failover.sh: drops what the primary server answers the host and its containers, and looks names up meanwhile: the
-# answers that were dropped prove that the resolver asked. On the way out it would be told at once that it may not send,
+# answers that were dropped prove that the resolver asked. On the way out the resolver would learn at once that it may not send,
 # which no dead server does. The block goes when the script ends, however it ends; where it can't, a timer takes it away.
 #
 # failover.sh unblock: takes the block away.

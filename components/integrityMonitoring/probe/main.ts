@@ -2,7 +2,7 @@
  * The CronJob registry-integrity-probe, bundled into one file (cronJob.ts). All it needs is in the environment:
  * REGISTRY_URL, REGISTRY_NAME, REGISTRY_USER, REGISTRY_PASSWORD, REGISTRY_CA (a file; without it, the public CAs),
  * CANARY, PUSHGATEWAY_URL, INSTANCE. Exit status: 0 the metrics tell what was found, be it good or bad; 1 something
- * could not be told, or the Pushgateway does not have it.
+ * was not answered, or the Pushgateway does not have it.
  */
 import { readFileSync } from "node:fs";
 import { Registry } from "../../../oci/registry.ts";

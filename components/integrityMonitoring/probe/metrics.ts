@@ -25,7 +25,7 @@ export async function push(url: string, instance: string, run: Run): Promise<voi
 	if (complete) await pushGroup("PUT", url, { instance, result: "success" }, ofSuccess(run));
 }
 
-/** True where all could be told, be it good or bad. */
+/** True where every question was answered, whatever the answers are. */
 export function succeeded({ inaccessible, inconclusive }: Report): boolean {
 	return inaccessible === undefined && inconclusive.length === 0;
 }

@@ -21,7 +21,7 @@ export interface Report {
 	/** Why nothing was looked at: not the registry that was meant, or its catalog is not to be had. */
 	inaccessible?: string;
 	defects: Defect[];
-	/** What could not be told, as sentences. */
+	/** Questions that were not answered, as sentences. */
 	inconclusive: string[];
 	repositories: number;
 	tags: number;

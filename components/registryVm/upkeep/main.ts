@@ -1,6 +1,6 @@
 /**
  * The registries' upkeep on the VM, bundled into one file for the Node that is there (upkeepFiles.ts).
- * Exit status: 0 all is well, 1 something is broken and stays so, 2 it could not be told.
+ * Exit status: 0 all is well, 1 something is broken and stays so, 2 the question could not be answered.
  */
 import { execFileSync } from "node:child_process";
 import { join } from "node:path";

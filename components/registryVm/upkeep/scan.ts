@@ -157,7 +157,7 @@ function scanBlob(
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
 	else if (deep && (store.digestOf(stored) !== stored || store.digestOf(stored, blob.digest) !== blob.digest))
 		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
-	// A link that is there and broken is told of by itself.
+	// A link that is there and broken is a finding of its own.
 	else if (isMissing(repository.layer(blob.digest)))
 		report("missing-layer-link", manifest, `needs ${blob.digest}, which is there, but not linked in this repository`);
 }

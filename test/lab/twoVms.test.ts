@@ -1,0 +1,44 @@
+/** Two registry VMs in one stack. */
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { registryVm, STACK } from "../../lab/estate.ts";
+import { containers, drift, hostConfig, type Outcome, pulumi, up, type Variant, variant } from "./lab.ts";
+
+let changed: Variant;
+let preview: Outcome;
+beforeAll(async () => {
+	await up();
+	changed = await variant();
+	await changed.configure((config) => {
+		const { hostname } = registryVm;
+		const [hosts, keys] = ["hosts", "sshPrivateKeys"].map(
+			(key) => config[`homelab-registry:${key}`] as Record<string, unknown>,
+		) as [Record<string, unknown>, Record<string, unknown>];
+		const { dns: _, ...annex } = hostConfig(config, hostname);
+		hosts["annex"] = { ...annex, port: 1 }; // There is nobody.
+		keys["annex"] = keys[hostname];
+	});
+	preview = await pulumi(["preview", "--diff", "--stack", STACK], changed.folder);
+});
+afterAll(async () => {
+	await changed[Symbol.asyncDispose]();
+	await up();
+});
+
+it("are previewed: the second one is new, with a probe of its own, and the first one stays as it is", () => {
+	expect(preview.exitCode, preview.output).toBe(0);
+	for (const name of ["registry-annex", "registry-annex-compose-up", "registry-annex-verification"])
+		expect(preview.output).toContain(`::${name}]`);
+	expect(preview.output).toContain("registry-integrity-probe-annex");
+	expect(preview.output).toMatch(/Resources:\n\s+\+ \d+ to create\n\s+\d+ unchanged/);
+});
+
+it("whose second machine is not there: the update fails by its name, and the first one is left alone", async () => {
+	const before = await containers();
+	const { exitCode, output } = await changed.up();
+	expect(output).toMatch(/host 127\.0\.0\.1 \(port 1\) can't be reached/);
+	expect(output).toContain("registry-annex");
+	expect(exitCode).not.toBe(0);
+	expect(await containers()).toEqual(before);
+	await up();
+	expect((await drift()).exitCode).toBe(0);
+});
