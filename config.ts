@@ -268,6 +268,7 @@ function contradictions(stack: string, { hosts, sshPrivateKeys }: Values): strin
 		if (sshPrivateKeys[name] === undefined) problems.push(missingKey(stack, ["sshPrivateKeys", name]));
 		if (registry === undefined && dns === undefined)
 			problems.push(`hosts.${name}: has no role; give it registry or dns, or take it out`);
+		if (registry) problems.push(...overlaps(name, registry.subnet, hosts));
 		const ports = registry && [...registry.caches, registry.private].map(({ port }) => port).concat(registry.uiPort);
 		if (ports?.includes(port)) problems.push(`hosts.${name}.registry: port ${port} is already used by SSH`);
 	}
@@ -281,6 +282,27 @@ function contradictions(stack: string, { hosts, sshPrivateKeys }: Values): strin
 		places.set(`${address}:${port}`, name);
 	}
 	return problems;
+}
+
+/** Addresses that the VM has to reach can't be in a network that it has for its containers alone. */
+function overlaps(name: string, subnet: string, hosts: Values["hosts"]): string[] {
+	const prefix = subnet.replace(/0\/24$/, "");
+	const taken = Object.entries(hosts).flatMap(([other, { address, dns }]) => [
+		[`the address of ${other}`, address] as const,
+		...(dns
+			? ([
+					["a name server of", dns.primary],
+					["a name server of", dns.fallback],
+				] as const)
+			: []
+		).map(([what, server]) => [`${what} ${other}`, server] as const),
+	]);
+	return taken
+		.filter(([, address]) => address.startsWith(prefix))
+		.map(
+			([what, address]) =>
+				`hosts.${name}.registry.subnet: ${subnet} contains ${address}, ${what}, which could then not be reached from there; choose a network that nothing uses`,
+		);
 }
 
 function missingKey(stack: string, path: PropertyKey[]): string {

@@ -47,7 +47,7 @@ export const revisions = Object.fromEntries(registries.map(({ name, component })
 export const deferred = config.deferred.map(reportDeferred);
 /** By host: why it could not be reached, where it could not. */
 export const unreachable = pulumi
-	.all(managed.map(({ name, component }) => component.unreachable.apply((reason) => [name, reason] as const)))
+	.all(managed.map(({ name, component }) => component.unreachable.apply((reason = "") => [name, reason] as const)))
 	.apply((all) => Object.fromEntries(all.filter(([, reason]) => reason !== "")));
 failForUnreachable(unreachable, [
 	...managed.map(({ component }) => component.done),

@@ -24,6 +24,7 @@ export class FileSet extends pulumi.CustomResource {
 
 	/** The revision of one group: the trigger of what has to react to its changes. */
 	revision(group: string): pulumi.Output<string> {
-		return this.revisions.apply((revisions) => revisions[group] as string);
+		// What is left out of an update by --target has no outputs yet.
+		return this.revisions.apply((revisions: Record<string, string> | undefined) => revisions?.[group] ?? "");
 	}
 }

@@ -157,6 +157,16 @@ describe("parseConfig", () => {
 			"hosts.depot.registry.subnet: is not a network",
 		],
 		[
+			"a network for containers that contains the VM itself",
+			(v) => Object.assign(registry(v), { subnet: "192.0.2.0/24" }),
+			"hosts.depot.registry.subnet: 192.0.2.0/24 contains 192.0.2.10, the address of depot, which could then not be reached",
+		],
+		[
+			"a network for containers that contains a name server",
+			(v) => Object.assign(registry(v), { subnet: "203.0.113.0/24" }),
+			"203.0.113.0/24 contains 203.0.113.53, a name server of depot",
+		],
+		[
 			"a timeout for systemd-resolved",
 			(v) => Object.assign(v.hosts.depot.dns, { timeout: 2 }),
 			"hosts.depot.dns.timeout: systemd-resolved has no such setting",

@@ -17,6 +17,15 @@ export const dnsRole = z
 					.string()
 					.regex(/^[a-z][a-z0-9.-]*$/, "is not the name of an interface")
 					.describe("The interface whose name servers netplan sets."),
+				section: z
+					.enum(["ethernets", "bridges", "bonds", "vlans", "wifis"])
+					.default("ethernets")
+					.describe("The part of the file in which it is configured. ethernets by default."),
+				id: z
+					.string()
+					.regex(/^[\w.-]+$/, "is not an id of netplan")
+					.optional()
+					.describe("Its key there, where that is not its name, as with match and set-name. Its name by default."),
 				file: z
 					.string()
 					.regex(/^\/etc\/netplan\/[\w.-]+\.yaml$/, "is not a YAML file in /etc/netplan")

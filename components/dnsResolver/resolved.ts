@@ -10,7 +10,10 @@ const FAILBACK = "/usr/local/sbin/dns-failback";
 
 const script = (name: string) => shellScript(import.meta.url, name);
 
-export function resolved(role: DnsRole, { file, interface: link }: NonNullable<DnsRole["netplan"]>): Resolver {
+export function resolved(
+	role: DnsRole,
+	{ file, interface: link, section, id = link }: NonNullable<DnsRole["netplan"]>,
+): Resolver {
 	const { primary, fallback, search } = role;
 	const restarted = (what: string) => `${what}; the change is taken back if names no longer resolve`;
 	const notify = { notify: [GROUP] };
@@ -23,7 +26,7 @@ export function resolved(role: DnsRole, { file, interface: link }: NonNullable<D
 			[file]: managedFile(settings, restarted(`netplan's settings of ${link} are read again`), {
 				...notify,
 				mode: "0600",
-				yamlPath: ["network", "ethernets", link, "nameservers"],
+				yamlPath: ["network", section, id, "nameservers"],
 			}),
 			"/etc/cloud/cloud.cfg.d/99-disable-network-config.cfg": managedFile(
 				"network: {config: disabled}\n",
@@ -55,7 +58,7 @@ export function resolved(role: DnsRole, { file, interface: link }: NonNullable<D
 			{
 				name: `netplan refuses ${file}, or makes other name servers of it`,
 				script: script("check-netplan.sh"),
-				args: [file, link, `${primary} ${fallback}`],
+				args: [file, id, `${primary} ${fallback}`],
 				files: [file],
 			},
 		],

@@ -9,6 +9,9 @@ import { INTERVAL, PROBE } from "./names.ts";
 /** Of the objects with the alerts, and the beginning of the dashboard's. */
 const NAME = "registry-integrity";
 
+/** A sidecar would go on when the probe has ended, and its Job with it, for ever. */
+const NO_SIDECAR = { "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" };
+
 /** Of the CronJob, and of what it reads. */
 function metadataOf({ namespace, suffix }: IntegritySettings) {
 	return { name: PROBE + suffix, namespace };
@@ -114,7 +117,7 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 				// The next one does not start before this one has ended.
 				activeDeadlineSeconds: INTERVAL - 60,
 				template: {
-					metadata: { labels: { app: PROBE } },
+					metadata: { labels: { app: PROBE, ...NO_SIDECAR }, annotations: NO_SIDECAR },
 					spec: {
 						restartPolicy: "Never",
 						automountServiceAccountToken: false,

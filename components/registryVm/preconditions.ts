@@ -1,6 +1,7 @@
 /** What has to be on the registry VM before a file is staged there; what an empty machine lacks is installed. */
 import type { Precondition } from "../../host/fileSetSchema.ts";
 import { shellScript } from "../../host/shell.ts";
+import { COMPOSE_PROJECT, NETWORK } from "./compose.ts";
 
 const remedy = shellScript(import.meta.url, "install.sh");
 
@@ -19,6 +20,12 @@ export const preconditions: Precondition[] = [
 		args: ["", "docker-compose-v2", "docker-compose-plugin", "docker-compose"],
 		problem: "Docker has no compose plugin there",
 		advice: "install docker-compose-v2 (Ubuntu) or docker-compose-plugin (Docker's own packages)",
+	},
+	{
+		script: shellScript(import.meta.url, "is-own-network.sh"),
+		args: [NETWORK, COMPOSE_PROJECT],
+		problem: `there is a Docker network ${NETWORK} that is not of the compose project ${COMPOSE_PROJECT}`,
+		advice: `take the containers off it, and remove it: docker network rm ${NETWORK}`,
 	},
 	{
 		script: "command -v curl",

@@ -113,6 +113,11 @@ same() {
 	[ -f "$4" ] && [ ! -L "$4" ] && [ "$(stat -c '%a %U:%G' "$4")" = "$2 $3" ] && [ "$(content "$1")" = "$(content "$4")" ]
 }
 
+# is_immutable PATH: has somebody locked the file against every change? Where lsattr can't tell, it is not.
+is_immutable() {
+	[ -f "$1" ] && command -v lsattr >/dev/null && lsattr -d "$1" 2>/dev/null | cut -d ' ' -f 1 | grep -q i
+}
+
 # record DIRECTORY GROUP VALUE, durably and never half-written
 record() {
 	mkdir -p "$records/$1"
@@ -273,6 +278,7 @@ apply() {
 			[ "$(content "files/$number")" != "$from  -" ] || continue
 		fi
 		if ! same "files/$number" "$mode" "$owner" "$path"; then
+			! is_immutable "$path" || fail "$path is immutable, so it can't be replaced; take that away: chattr -i $path"
 			printf '%s\t%s\t%s\t%s\t%s\n' "$number" "$mode" "$owner" "$groups" "$path" >>changed
 			printf '%s\n' "$path" >>changed.paths
 		fi

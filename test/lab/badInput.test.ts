@@ -95,6 +95,12 @@ describe("pulumi up with", () => {
 			"mv /root/compose.away /usr/libexec/docker/cli-plugins/docker-compose",
 			/Docker has no compose plugin there/,
 		],
+		[
+			"a network of the compose network's name that somebody made by hand",
+			"docker compose --project-directory /opt/registry down >/dev/null 2>&1; docker network create registry",
+			"docker network rm registry; sh /opt/registry/bounce.sh try-compose; sh /opt/registry/bounce.sh try-nginx",
+			/there is a Docker network registry that is not of the compose project registry; take the containers off it/,
+		],
 	])("a host that has %s says so, changes nothing and fails", async (_, take, giveBack, message) => {
 		const before = await snapshot();
 		await onVm(take);

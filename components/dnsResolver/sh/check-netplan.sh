@@ -1,5 +1,5 @@
-# check-netplan.sh FILE LINK SERVERS: a check of the FileSet. Lets netplan read what is staged of FILE beside its other
-# files, and ends with 0 where SERVERS, separated by spaces, are what LINK gets.
+# check-netplan.sh FILE ID SERVERS: a check of the FileSet. Lets netplan read what is staged of FILE beside its other
+# files, and ends with 0 where SERVERS, separated by spaces, are what the interface with that ID gets.
 # shellcheck shell=sh
 root=$(mktemp -d /run/check.XXXXXX)
 mkdir "$root/etc"

@@ -25,7 +25,7 @@ if [ -n "$NAME_SERVERS" ]; then
 	until seen=$(sh "$here/name-servers.sh" "$LINK") && [ "$seen" = "$NAME_SERVERS" ]; do
 		tries=$((tries + 1))
 		[ "$tries" -lt 40 ] ||
-			problem "systemd-resolved has other name servers than declared: $(printf '%s' "$seen" | tr '\n' ' ')"
+			problem "systemd-resolved has other name servers than declared: $(printf '%s' "$seen" | tr '\n' ' '); another file sets them, in /etc/netplan or /etc/systemd/resolved.conf.d, or a router announces them (in netplan: dhcp4-overrides, dhcp6-overrides or ra-overrides with use-dns: false)"
 		sleep 0.25
 	done
 fi

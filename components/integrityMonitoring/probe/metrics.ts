@@ -37,16 +37,27 @@ async function pushGroup(
 	metrics: Metrics,
 ): Promise<void> {
 	const path = Object.entries({ job: PROBE, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
-	const { statusCode, body } = await request(`${url}/metrics/${path.join("/")}`, {
+	const { gateway, authorization } = withoutCredentials(url);
+	const { statusCode, body } = await request(`${gateway}/metrics/${path.join("/")}`, {
 		method,
 		body: await metrics.metrics(),
-		headers: { "content-type": metrics.contentType },
+		headers: { "content-type": metrics.contentType, ...(authorization && { authorization }) },
 		signal: AbortSignal.timeout(30_000),
 	}).catch((error: Error) => {
-		throw new Error(`the Pushgateway ${url} was not reached: ${error.message}`);
+		throw new Error(`the Pushgateway ${gateway} was not reached: ${error.message}`);
 	});
 	const said = await body.text();
-	if (statusCode > 299) throw new Error(`the Pushgateway ${url} answered ${statusCode}: ${said}`);
+	if (statusCode > 299) throw new Error(`the Pushgateway ${gateway} answered ${statusCode}: ${said}`);
+}
+
+/** The URL as it can be shown, without a slash at its end, and what its user and password are sent as. */
+function withoutCredentials(url: string): { gateway: string; authorization?: string } {
+	const parsed = new URL(url);
+	const { username, password } = parsed;
+	const gateway = `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "");
+	if (username === "" && password === "") return { gateway };
+	const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+	return { gateway, authorization: `Basic ${Buffer.from(login).toString("base64")}` };
 }
 
 function ofRun({ report, start, end, requests, bytes }: Run): Metrics {

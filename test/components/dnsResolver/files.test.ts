@@ -41,6 +41,18 @@ it("a host with systemd-resolved has the same servers globally and on its interf
 	});
 });
 
+it("netplan may know an interface by another id, in another section", () => {
+	const values = exampleValues();
+	Object.assign(values.hosts.depot.dns, { netplan: { interface: "br0", section: "bridges", id: "uplink" } });
+	const { hosts, dnsNames } = parseConfig("test", values);
+	const dns = hosts[0]?.dns;
+	if (dns === undefined) throw new Error("depot has no role dns");
+	const { files, checks } = resolverSet(dns, dnsNames, []);
+	expect(files["/etc/netplan/50-cloud-init.yaml"]?.yamlPath).toEqual(["network", "bridges", "uplink", "nameservers"]);
+	expect(checks[0]?.args?.[1]).toBe("uplink");
+	expect(files[`${SCRIPTS}/resolver.env`]?.content).toContain("LINK='br0'");
+});
+
 it("a change of the scripts alone calls for no commit", () => {
 	const { files, beforeActivation } = setOf("depot");
 	for (const [path, { notify }] of Object.entries(files))

@@ -1,9 +1,11 @@
 /** What a probe of a registry that is moving says of it. */
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { INTERVAL } from "../../../components/integrityMonitoring/names.ts";
+import { push } from "../../../components/integrityMonitoring/probe/metrics.ts";
 import { probe } from "../../../components/integrityMonitoring/probe/probe.ts";
 import { Registry } from "../../../oci/registry.ts";
 
@@ -99,3 +101,38 @@ it("reads every blob whole once in a week of runs", async () => {
 	for (let i = 0; i < runs; i++) await look(registry, (1_700_000_000 + i * INTERVAL) * 1000);
 	expect(readWhole.sort()).toEqual([...layers].sort());
 }, 60_000);
+
+describe("the Pushgateway's URL", () => {
+	const run = {
+		report: { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0 },
+		...{ start: 0, end: 1000, requests: 1, bytes: 1 },
+	};
+	const listen = async (status: number) => {
+		const seen: { url?: string | undefined; authorization?: string | undefined }[] = [];
+		const server = createServer((request, response) => {
+			seen.push({ url: request.url, authorization: request.headers.authorization });
+			request.resume().once("end", () => response.writeHead(status).end("words of the Pushgateway"));
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		onTestFinished(() => void server.close());
+		return { seen, address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+	};
+
+	it("may end with a slash, and have a user and a password, which are sent and not shown", async () => {
+		const { seen, address } = await listen(200);
+		await push(`http://us%40er:pass%3Aword@${address}/`, "i", run);
+		expect(seen[0]).toEqual({
+			url: "/metrics/job/registry-integrity-probe/instance/i",
+			authorization: `Basic ${Buffer.from("us@er:pass:word").toString("base64")}`,
+		});
+	});
+
+	it("is shown without them where it refuses, or is not there", async () => {
+		const { address } = await listen(400);
+		const refused = push(`http://user:password@${address}/`, "i", run);
+		await expect(refused).rejects.toThrow(`the Pushgateway http://${address} answered 400: words of the Pushgateway`);
+		await expect(push("http://user:password@127.0.0.1:1/", "i", run)).rejects.toThrow(
+			/^the Pushgateway http:\/\/127\.0\.0\.1:1 was not reached/,
+		);
+	});
+});

@@ -504,6 +504,23 @@ describe("nothing changes when", () => {
 		await refused(await create(old), { ...changed, b: file("2\n", { owner: "nosuchuser:root" }) }, {}, /nosuchuser/);
 	});
 
+	it("a file is immutable, and the message says how to change that", async () => {
+		// On a file system that has such a thing.
+		const folder = (await onVm("mktemp -d /var/tmp/immutable.XXXXXX")).trim();
+		try {
+			await onVm(`echo 1 >${folder}/locked && chattr +i ${folder}/locked`);
+			const declared = { ...(await inputs({ a: file("1\n") })) };
+			const files = { ...(declared["files"] as object), [`${folder}/locked`]: file("2\n") };
+			await expect(FileSet.create({ ...declared, files }, context)).rejects.toThrow(
+				`was not changed: ${folder}/locked is immutable, so it can't be replaced; take that away: chattr -i ${folder}/locked`,
+			);
+			expect(await onVm(`cat ${folder}/locked; ls ${ROOT} 2>/dev/null || true`)).toBe("1");
+			expect(await onVm("ls /var/lib/pulumi-host 2>/dev/null || true")).toBe(""); // Nothing is owed either.
+		} finally {
+			await onVm(`chattr -i ${folder}/locked; rm -r ${folder}`);
+		}
+	});
+
 	it("another update holds the lock", async () => {
 		const state = await create(old);
 		await onVm("sleep 60 >/dev/null 2>&1 & echo $! >/run/pulumi-host-fileset-test.lock");

@@ -63,6 +63,7 @@ describe("arguments", () => {
 		[`${R}/check-registries.sh`, [HOSTILE, HOSTILE, HOSTILE, HOSTILE, `${HOSTILE}\t${HOSTILE}`], true],
 		[`${R}/check-unit.sh`, [HOSTILE], false],
 		[`${R}/containers.sh`, [HOSTILE, HOSTILE, HOSTILE], false],
+		[`${R}/is-own-network.sh`, [HOSTILE, HOSTILE], true],
 		[`${R}/install.sh`, ["", HOSTILE, HOSTILE], true],
 		[`${R}/unit-state.sh`, [HOSTILE], true],
 	])("of %s", async (script, args, reaches) => {
