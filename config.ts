@@ -86,15 +86,7 @@ const schema = z.strictObject({
 	),
 	monitoring: key(
 		monitoringConfig.optional(),
-		"The probe of the images, none by default - namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
-	),
-	kubeconfig: key(
-		z
-			.string()
-			.regex(/clusters:/, "is not a kubeconfig")
-			.optional(),
-		"The cluster's kubeconfig, as text; by default, whatever kubectl would use",
-		true,
+		"The probe of the images, none by default - context (of the kubeconfig that kubectl would use), namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
 	),
 	registryCa: key(
 		pem("CERTIFICATE").optional(),
@@ -201,23 +193,19 @@ const MOVED: Record<string, string> = {
 	caches: "hosts.<name>.registry.caches",
 	privateRegistry: "hosts.<name>.registry.private",
 	dns: "hosts.<name>.dns and dnsNames",
+	kubeconfig: "the environment's: KUBECONFIG, or kubectl's default path, and monitoring.context",
 };
 
 /** The stack's config can't be used; the message has a line for each key that is wrong. */
 export class ConfigError extends Error {}
 
 /**
- * Checks the plain values of a stack's config, keyed without the project's name. `inClear` are the keys that the stack's
- * file has without encryption, where that is known. Throws a ConfigError that names every key that is unknown, missing
- * or wrong, or should be encrypted and is not.
+ * Checks the plain values of a stack's config, keyed without the project's name. Throws a ConfigError that
+ * names every key that is unknown, missing or wrong.
  */
-export function parseConfig(stack: string, values: Record<string, unknown>, inClear: string[] = []): Config {
+export function parseConfig(stack: string, values: Record<string, unknown>): Config {
 	const result = schema.safeParse(withoutEmpty(values));
 	const problems = result.success ? contradictions(stack, result.data) : result.error.issues.flatMap(explain);
-	// The engine sees to the others: Pulumi.yaml can't mark one as secret that has a default.
-	for (const { name, secret } of configKeys())
-		if (secret && inClear.includes(name) && name in withoutEmpty(values))
-			problems.push(`${name}: is not encrypted; set it with "pulumi config set --stack ${stack} --secret ${name}"`);
 	if (!result.success || problems.length > 0)
 		throw new ConfigError(
 			`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,

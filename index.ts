@@ -10,10 +10,8 @@ import { refuseDeadAgent } from "./host/sshAgent.ts";
 await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
-const encrypted: string[] = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]");
-const inClear = Object.keys(plain).filter((key) => !encrypted.includes(`${PROJECT}:${key}`));
-const config = parseConfig(pulumi.getStack(), fromText(plain), inClear);
-const { images, monitoring, protect, secrets, registryCa: ca, kubeconfig, dnsNames: names } = config;
+const config = parseConfig(pulumi.getStack(), fromText(plain));
+const { images, monitoring, protect, secrets, registryCa: ca, dnsNames: names } = config;
 
 const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
 	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
@@ -34,7 +32,7 @@ const registries = config.hosts.flatMap(({ name, connection, registry: role }, i
 const probes = registries.flatMap(({ name, role, component }, i) => {
 	if (monitoring === undefined) return [];
 	const suffix = i === 0 ? "" : `-${name}`;
-	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca, kubeconfig };
+	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca };
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component })];
 });
 

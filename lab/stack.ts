@@ -44,6 +44,7 @@ export function environment(engine: Engine, keys: Keys): Record<string, string> 
 
 export function pulumiEnvironment(): Record<string, string> {
 	return {
+		KUBECONFIG: kubeconfigPath,
 		PULUMI_HOME: paths.pulumiHome,
 		PULUMI_BACKEND_URL: `file://${paths.state}`,
 		PULUMI_CONFIG_PASSPHRASE: "lab",
@@ -107,7 +108,6 @@ export async function configureStack(
 		registryPassword: keys.registry.password,
 		dockerhubPassword: keys.dockerhub.password,
 		tlsPrivateKey: keys.certificateKey,
-		...(isFirst && { kubeconfig: keys.kubernetes.kubeconfig }),
 	};
 	await pulumi(["stack", "select", "--create", STACK]);
 

@@ -6,6 +6,13 @@ import { z } from "zod";
 export const CANARY = "canary";
 
 export const monitoringConfig = z.strictObject({
+	context: z
+		.string()
+		.min(1)
+		.optional()
+		.describe(
+			"The context of the kubeconfig that kubectl would use (KUBECONFIG, or its default path). The current one by default.",
+		),
 	namespace: z
 		.string()
 		.regex(/^[a-z0-9-]+$/, "is not a namespace")
@@ -52,6 +59,4 @@ export interface IntegrityMonitoringArgs extends IntegritySettings {
 	secrets: { [Key in keyof IntegritySecrets]: pulumi.Input<IntegritySecrets[Key]> };
 	/** The CA that signed the registry's certificate, PEM. The public ones by default. */
 	ca?: string;
-	/** The cluster, as the text of a kubeconfig. Whatever kubectl would use by default. */
-	kubeconfig?: pulumi.Input<string>;
 }

@@ -17,15 +17,15 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 
 	constructor(
 		name: string,
-		{ secrets, ca, kubeconfig, ...settings }: IntegrityMonitoringArgs,
+		{ secrets, ca, ...settings }: IntegrityMonitoringArgs,
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
-		const provider = new kubernetes.Provider(
-			`${name}-cluster`,
-			kubeconfig === undefined ? {} : { kubeconfig: pulumi.secret(kubeconfig) },
-			{ parent: this },
-		);
+		const { context } = settings;
+		// Handed a kubeconfig, the published plugin leaves a copy of it in the temporary folder, token and all.
+		const provider = new kubernetes.Provider(`${name}-cluster`, context === undefined ? {} : { context }, {
+			parent: this,
+		});
 		const child = { parent: this, provider };
 
 		const program = new kubernetes.core.v1.ConfigMap(`${name}-program`, programConfigMap(settings, ca), child);

@@ -1,8 +1,12 @@
 /**
  * A stand-in for the published plugin `kubernetes` 4.34, for a lab that can't have that one: server-side apply of
  * just the kinds that this program declares, to a real API server. What the cluster adds by itself is not drift; a
- * declared field that differs is. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
+ * declared field that differs is, and an object that exists already is not taken over. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
  */
+import { randomInt } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { Agent, request } from "undici";
 import { parse } from "yaml";
@@ -29,19 +33,35 @@ interface Cluster {
 
 let cluster: Cluster | undefined;
 
-/** Takes the explicit provider's `kubeconfig`, as text. */
-export function configure({ kubeconfig }: Properties): void {
-	if (typeof kubeconfig !== "string") return; // The default provider, which this program does not use.
-	const { clusters, users } = parse(kubeconfig) as {
-		clusters: [{ cluster: { server: string; "certificate-authority-data": string } }];
-		users: [{ user: { token: string } }];
+/**
+ * Takes the provider's `kubeconfig`, as text, and leaves a copy of it in the temporary folder, as the published plugin
+ * does; without one, uses the file that KUBECONFIG names.
+ */
+export function configure({ kubeconfig, context }: Properties): void {
+	const path = process.env["KUBECONFIG"];
+	if (typeof kubeconfig === "string") {
+		const copy = join(tmpdir(), `kubeconfig${randomInt(1_000_000_000)}`);
+		writeFileSync(copy, kubeconfig, { mode: 0o600 });
+		cluster = clusterOf(kubeconfig, context);
+	} else if (path) cluster = clusterOf(readFileSync(path, "utf8"), context);
+}
+
+function clusterOf(text: string, wanted: unknown): Cluster {
+	const { clusters, users, contexts, ...more } = parse(text) as {
+		clusters: { name: string; cluster: { server: string; "certificate-authority-data": string } }[];
+		users: { name: string; user: { token: string } }[];
+		contexts: { name: string; context: { cluster: string; user: string } }[];
+		"current-context": string;
 	};
-	const { server, "certificate-authority-data": ca } = clusters[0].cluster;
-	cluster = {
-		server,
-		token: users[0].user.token,
-		agent: new Agent({ connect: { ca: Buffer.from(ca, "base64").toString() } }),
+	const named = <Entry extends { name: string }>(entries: Entry[], name: string): Entry => {
+		const found = entries.find((entry) => entry.name === name);
+		if (found === undefined) throw new Error(`the kubeconfig has no "${name}"`);
+		return found;
 	};
+	const { context } = named(contexts, typeof wanted === "string" ? wanted : more["current-context"]);
+	const { server, "certificate-authority-data": ca } = named(clusters, context.cluster).cluster;
+	const { token } = named(users, context.user).user;
+	return { server, token, agent: new Agent({ connect: { ca: Buffer.from(ca, "base64").toString() } }) };
 }
 
 interface Metadata {
@@ -80,7 +100,13 @@ function kind(path: string): ResourceType {
 		},
 		async create(inputs, { preview }) {
 			const { namespace, name } = metadata(inputs);
-			return { id: `${namespace}/${name}`, state: preview ? inputs : await apply(inputs) };
+			const id = `${namespace}/${name}`;
+			if (preview) return { id, state: inputs };
+			if ((await ask("GET", url(id))).status !== 404)
+				throw new Error(
+					`resource "${id}" was not successfully created by the Kubernetes API server: it already exists`,
+				);
+			return { id, state: await apply(inputs) };
 		},
 		async read(id, state) {
 			const { status, object } = await ask("GET", url(id));
@@ -100,7 +126,7 @@ function kind(path: string): ResourceType {
 }
 
 async function ask(method: "GET" | "PATCH" | "DELETE", path: string, body?: Properties) {
-	if (cluster === undefined) throw new Error("no kubeconfig was given to the provider");
+	if (cluster === undefined) throw new Error("there is no kubeconfig: neither the provider nor KUBECONFIG has one");
 	const { server, token, agent } = cluster;
 	const response = await request(`${server}/${path}`, {
 		method,
