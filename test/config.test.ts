@@ -59,7 +59,7 @@ describe("parseConfig", () => {
 		"kubeconfig",
 	])("names %s as a key of an earlier release, and where its value is now", (key) => {
 		expect(parseExample((values) => Object.assign(values, { [key]: {} }))).toThrow(
-			new RegExp(`- ${key}: is now (hosts.<name>|sshPrivateKeys.<name>).*; see CHANGELOG.md`),
+			new RegExp(`- ${key}: is now (hosts\\.<name>|sshPrivateKeys\\.<name>|the environment's).*; see CHANGELOG\\.md`),
 		);
 	});
 
