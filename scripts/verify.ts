@@ -4,6 +4,7 @@
  */
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
+import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
 import { parseReference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
@@ -20,7 +21,7 @@ interface Options {
 const program = new Command()
 	.name("npm run verify --")
 	.description(
-		"Check that every piece of an image is in its registry. User and password: REGISTRY_USER, REGISTRY_PASSWORD.",
+		"Check that every piece of an image is in its registry. User and password are those of REGISTRY_USER and REGISTRY_PASSWORD, else docker's.",
 	)
 	.argument("<image>", "registry/repository:tag or registry/repository@sha256:digest")
 	.option("--ca <file>", "trust this CA instead of the system's")
@@ -31,8 +32,9 @@ const program = new Command()
 		process.exitCode = await verify(image, options);
 	});
 await program.parseAsync().catch((error: unknown) => {
-	if (!(error instanceof UsageError || error instanceof RegistryError)) console.error(error);
-	else console.error(`could not tell: ${error.message}`);
+	const expected = [UsageError, RegistryError, CredentialsError].some((type) => error instanceof type);
+	if (!expected) console.error(error);
+	else console.error(`could not tell: ${(error as Error).message}`);
 	process.exitCode = 2;
 });
 
@@ -40,13 +42,13 @@ async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<
 	const parsed = parseReference(image);
 	if (parsed === undefined) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
 	const { registry: host, repository, reference } = parsed;
-	const { REGISTRY_USER: user, REGISTRY_PASSWORD: password } = process.env;
+	const credentials = await credentialsFor(host);
 	const registry = new Registry({
 		url: `${plainHttp ? "http" : "https"}://${host}`,
 		...(ca !== undefined && {
 			ca: await readFile(ca, "utf8").catch(() => Promise.reject(new UsageError(`there is no ${ca}`))),
 		}),
-		...(user && password && { credentials: { user, password } }),
+		...(credentials && { credentials }),
 	});
 	try {
 		const { defects, inconclusive, manifests, blobs } = await walk(registry, repository, [reference], {
