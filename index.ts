@@ -20,13 +20,14 @@ const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => 
 		: [];
 });
 
-const registries = config.hosts.flatMap(({ name, connection, registry: role }, i) => {
-	if (role === undefined) return [];
+const vms = config.hosts.flatMap((host) => (host.registry ? [{ ...host, role: host.registry }] : []));
+const registries = vms.map(({ name, connection, role }, i) => {
 	// Its containers get the name servers that it has when they start.
 	const dependsOn = resolvers.filter((resolver) => resolver.name === name).map(({ component }) => component);
+	// Before 0.2 there was one, of that name.
 	const options = { dependsOn, aliases: i === 0 ? [{ name: "registry" }] : [] };
 	const args = { connection, secrets, protect, role, images, canary: monitoring?.canary ?? CANARY };
-	return [{ name, role, component: new RegistryVm(`registry-${name}`, args, options) }];
+	return { name, role, component: new RegistryVm(`registry-${name}`, args, options) };
 });
 
 const probes = registries.flatMap(({ name, role, component }, i) => {
