@@ -515,7 +515,7 @@ describe("nothing changes when", () => {
 				`was not changed: ${folder}/locked is immutable, so it can't be replaced; take that away: chattr -i ${folder}/locked`,
 			);
 			expect(await onVm(`cat ${folder}/locked; ls ${ROOT} 2>/dev/null || true`)).toBe("1");
-			expect(await onVm("ls /var/lib/pulumi-host 2>/dev/null || true")).toBe(""); // Nothing is owed either.
+			expect(await onVm("ls -d /var/lib/pulumi-host/fileset-test 2>/dev/null || true")).toBe(""); // Nothing is owed either.
 		} finally {
 			await onVm(`chattr -i ${folder}/locked; rm -r ${folder}`);
 		}
