@@ -35,6 +35,13 @@ describe.each([
 	});
 });
 
+it("none asks curl for what curl 7.68 of Debian 11 and Ubuntu 20.04 does not know", async () => {
+	const { stdout } = await execa("grep", ["-nE", "%header|--retry-all-errors|--json|--fail-with-body", ...onHosts], {
+		reject: false,
+	});
+	expect(stdout).toBe("");
+});
+
 it("shellcheck finds nothing in any of them", async () => {
 	const { path } = await debianProgram(step, "/usr/bin/shellcheck", ["shellcheck"]);
 	const { exitCode, stdout } = await execa(path, ["--external-sources", ...scripts], { reject: false });

@@ -39,7 +39,9 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 		labels: { severity },
 		annotations: { summary, description, runbook_url: `${runbooks}/registry-rebuild-image.md#${section}` },
 	});
-	const probe = `job="${PROBE}"`;
+	// A Prometheus that scrapes the Pushgateway without honor_labels calls it exported_job.
+	const ofProbe = (expr: (selector: string) => string) =>
+		["job", "exported_job"].map((label) => expr(`${label}="${PROBE}"`)).join(" or ");
 	return [
 		{
 			name: "registry-integrity",
@@ -111,7 +113,7 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				rule({
 					alert: "RegistryIntegrityPushFailing",
 					severity: "warning",
-					expr: `push_failure_time_seconds{${probe}} > push_time_seconds{${probe}}`,
+					expr: ofProbe((probe) => `push_failure_time_seconds{${probe}} > push_time_seconds{${probe}}`),
 					for: "15m",
 					summary: "The Pushgateway refuses the probe's metrics",
 					description: "Its log says why.",
@@ -121,7 +123,7 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 					alert: "RegistryIntegrityPushStale",
 					severity: "warning",
 					// By the Pushgateway's own clock, and of the group that every run replaces.
-					expr: `time() - push_time_seconds{${probe}, result=""} > ${HOUR}`,
+					expr: ofProbe((probe) => `time() - push_time_seconds{${probe}, result=""} > ${HOUR}`),
 					for: "15m",
 					summary: "The probe of {{ $labels.instance }} pushes no more",
 					description: "The last push was {{ $value | humanizeDuration }} ago.",

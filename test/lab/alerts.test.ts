@@ -145,34 +145,56 @@ it("has the three agreed alerts with their thresholds", () => {
 	]);
 });
 
-describe.each(Object.entries(examples))("%s", (alert, { series, fires, silent, labels = probes }) => {
-	const { labels: own } = rules.find((rule) => rule.alert === alert) as (typeof rules)[number];
-	const check = async (minutes: number[], firing: boolean) => {
-		// promtool wants the whole of an alert; its annotations have values that only the rule knows how to fill in.
-		const bare = groups.map((group) => ({
-			...group,
-			rules: group.rules.map(({ annotations: _, ...rule }) => rule),
-		}));
-		await writeFile(join(folder, "bare.yml"), stringify({ groups: bare }));
-		const test = {
-			rule_files: ["bare.yml"],
-			evaluation_interval: "1m",
-			tests: [
-				{
-					interval: "1m",
-					input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
-					alert_rule_test: minutes.map((minute) => ({
-						eval_time: `${minute}m`,
-						alertname: alert,
-						exp_alerts: firing ? [{ exp_labels: { ...own, ...labels } }] : [],
-					})),
-				},
-			],
+/** The same where Prometheus scrapes the Pushgateway without honor_labels, and keeps its own job and instance. */
+const exported: Record<string, Example> = Object.fromEntries(
+	["RegistryIntegrityPushFailing", "RegistryIntegrityPushStale"].map((alert) => {
+		const example = examples[alert] as Example;
+		const rename = (name: string) =>
+			name
+				.replace("instance=", "exported_instance=")
+				.replace("job=", 'instance="gateway:9091",job="pushgateway",exported_job=');
+		const series = Object.fromEntries(Object.entries(example.series).map(([name, values]) => [rename(name), values]));
+		const labels = {
+			exported_instance: INSTANCE,
+			exported_job: "registry-integrity-probe",
+			instance: "gateway:9091",
+			job: "pushgateway",
 		};
-		await writeFile(join(folder, "test.yml"), stringify(test));
-		const { exitCode, output } = await promtool("test", "rules", "/test/test.yml");
-		expect(exitCode, output).toBe(0);
-	};
-	it("fires", () => check(fires, true));
-	it("does not fire before, and resolves", () => check(silent, false));
-});
+		return [alert, { ...example, series, labels }];
+	}),
+);
+
+describe.each([...Object.entries(examples), ...Object.entries(exported)])(
+	"%s",
+	(alert, { series, fires, silent, labels = probes }) => {
+		const { labels: own } = rules.find((rule) => rule.alert === alert) as (typeof rules)[number];
+		const check = async (minutes: number[], firing: boolean) => {
+			// promtool wants the whole of an alert; its annotations have values that only the rule knows how to fill in.
+			const bare = groups.map((group) => ({
+				...group,
+				rules: group.rules.map(({ annotations: _, ...rule }) => rule),
+			}));
+			await writeFile(join(folder, "bare.yml"), stringify({ groups: bare }));
+			const test = {
+				rule_files: ["bare.yml"],
+				evaluation_interval: "1m",
+				tests: [
+					{
+						interval: "1m",
+						input_series: Object.entries(series).map(([name, values]) => ({ series: name, values })),
+						alert_rule_test: minutes.map((minute) => ({
+							eval_time: `${minute}m`,
+							alertname: alert,
+							exp_alerts: firing ? [{ exp_labels: { ...own, ...labels } }] : [],
+						})),
+					},
+				],
+			};
+			await writeFile(join(folder, "test.yml"), stringify(test));
+			const { exitCode, output } = await promtool("test", "rules", "/test/test.yml");
+			expect(exitCode, output).toBe(0);
+		};
+		it("fires", () => check(fires, true));
+		it("does not fire before, and resolves", () => check(silent, false));
+	},
+);

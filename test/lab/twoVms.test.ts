@@ -1,4 +1,7 @@
 /** Two registry VMs in one stack. */
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { registryVm, STACK } from "../../lab/estate.ts";
 import { containers, drift, hostConfig, type Outcome, pulumi, up, type Variant, variant } from "./lab.ts";
@@ -30,6 +33,21 @@ it("are previewed: the second one is new, with a probe of its own, and the first
 		expect(preview.output).toContain(`::${name}]`);
 	expect(preview.output).toContain("registry-integrity-probe-annex");
 	expect(preview.output).toMatch(/Resources:\n\s+\+ \d+ to create\n\s+\d+ unchanged/);
+});
+
+it("of a stack that has no state yet: what --target leaves out is left out, and nothing falls over it", async () => {
+	const state = await mkdtemp(join(tmpdir(), "target-test-"));
+	const environment = { PULUMI_BACKEND_URL: `file://${state}` };
+	try {
+		await pulumi(["stack", "init", STACK], changed.folder, environment);
+		const args = ["preview", "--target", "**dns-pve**", "--stack", STACK];
+		const { exitCode, output } = await pulumi(args, changed.folder, environment);
+		expect(output).not.toContain("TypeError");
+		expect(exitCode, output).toBe(0);
+		expect(output).toContain("dns-pve");
+	} finally {
+		await rm(state, { recursive: true });
+	}
 });
 
 it("whose second machine is not there: the update fails by its name, and the first one is left alone", async () => {

@@ -87,6 +87,25 @@ echo 'HostKey /etc/ssh/second' >sshd_config.d/second.conf && systemctl restart s
 		await onVm("rm -f /etc/ssh/second* /etc/ssh/sshd_config.d/second.conf && systemctl restart ssh");
 	});
 
+	it("the login key was changed, on the host and in the config", async () => {
+		const keys = "/root/.ssh/authorized_keys";
+		const key = await onVm(
+			`cp -p ${keys} /root/keys.kept && rm -f /root/next* && ssh-keygen -q -t ed25519 -N '' -f /root/next && cat /root/next.pub >${keys} && cat /root/next`,
+		);
+		const set = ["config", "set", "--secret", "--path", `sshPrivateKeys.${registryVm.hostname}`, "--stack", "lab"];
+		try {
+			expect((await run("pulumi", set, { cwd: changed.folder, input: `${key}\n` })).exitCode).toBe(0);
+			const { exitCode, output } = await changed.up();
+			expect(exitCode, output).toBe(0);
+		} finally {
+			const image = (await docker("inspect", "--format", "{{.Config.Image}}", registryVm.container)).stdout;
+			expect(image).toContain("machine");
+			await docker("exec", registryVm.container, "mv", "/root/keys.kept", keys);
+		}
+		const back = await pulumi(["up", "--yes", "--skip-preview"]);
+		expect(back.exitCode, back.output).toBe(0);
+	});
+
 	it("the old address answers nobody any more", async () => {
 		await changed.configure((config) => Object.assign(hostConfig(config, registryVm.hostname), { port: 9 }));
 		const lost = await changed.up();

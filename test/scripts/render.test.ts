@@ -72,6 +72,10 @@ describe("npm run render", () => {
 		const { data } = objects["Secret-registry-integrity-probe"];
 		expect(Buffer.from(data.REGISTRY_PASSWORD, "base64").toString()).toBe("(secret registryPassword)");
 		const [container] = objects["CronJob-registry-integrity-probe"].spec.jobTemplate.spec.template.spec.containers;
+		// A sidecar would keep the probe's Job from ending.
+		const { metadata } = objects["CronJob-registry-integrity-probe"].spec.jobTemplate.spec.template;
+		for (const given of [metadata.labels, metadata.annotations])
+			expect(given).toMatchObject({ "sidecar.istio.io/inject": "false", "linkerd.io/inject": "disabled" });
 		expect(container.env).toContainEqual({ name: "REGISTRY_URL", value: "https://registry.example.test:7050" });
 	});
 
