@@ -22,9 +22,11 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
 		const { context } = settings;
-		// Handed a kubeconfig, the published plugin leaves a copy of it in the temporary folder, token and all.
 		const provider = new kubernetes.Provider(`${name}-cluster`, context === undefined ? {} : { context }, {
 			parent: this,
+			// Handed a kubeconfig, the published plugin leaves a copy of it in the temporary folder, token and all. Left
+			// alone, the SDK hands it what KUBECONFIG says; the plugin finds that by itself.
+			transformations: [({ props, opts }) => ({ props: { ...props, kubeconfig: undefined }, opts })],
 		});
 		const child = { parent: this, provider };
 

@@ -50,7 +50,7 @@ export interface Case {
 	tagsDamaged: Map<string, TagDamage>;
 	/** True where the folder with all manifests of the repository is gone. */
 	noRevisions: boolean;
-	/** True for an image that only refers to others, which clients of images can't judge. */
+	/** Tags of what only refers to others, or is a build cache: clients of images can't judge it. */
 	artifacts: Set<string>;
 }
 
@@ -105,7 +105,9 @@ export async function makeCase(store: ExampleStore, seed: number): Promise<Case>
 		return { kind, digest: store.manifest(repository, text), size: Buffer.byteLength(text), mediaType, edges };
 	};
 	const image = async (architecture: string): Promise<Node> => {
-		const layers = await Promise.all(Array.from({ length: 1 + below(3) }, layer));
+		// Registries take an image whose layers are null, or not there, for one without layers.
+		const none = chance(0.05) ? [{ layers: null }, { layers: undefined }][below(2)] : undefined;
+		const layers = none ? [] : await Promise.all(Array.from({ length: 1 + below(3) }, layer));
 		const text = JSON.stringify({
 			os: "linux",
 			architecture,
@@ -124,8 +126,20 @@ export async function makeCase(store: ExampleStore, seed: number): Promise<Case>
 		for (const one of edges) Object.assign(one, { lie: edges.find(({ to }) => to === one.to)?.lie });
 		const type = docker ? `${DOCKER}.distribution.manifest.v2+json` : `${OCI}.manifest.v1+json`;
 		const [first, ...rest] = edges.map(descriptor);
-		const node = manifest("image", type, edges, { config: first, layers: rest });
+		const node = manifest("image", type, edges, { config: first, layers: rest, ...none });
 		return { ...node, platform: { os: "linux", architecture } };
+	};
+	/** As BuildKit stores its cache in a registry: an index whose entries are no manifests. */
+	const buildCache = async (): Promise<Node> => {
+		const layers = await Promise.all(Array.from({ length: 1 + below(3) }, layer));
+		const config: Node = {
+			kind: "config",
+			...store.layer(repository, `{"case":${seed},"cache":${made++}}`),
+			mediaType: "application/vnd.buildkit.cacheconfig.v0",
+			edges: [],
+		};
+		const edges = [...layers, config].map((to) => edge(to));
+		return manifest("index", `${OCI}.index.v1+json`, edges, { manifests: edges.map(descriptor) });
 	};
 	/** An artifact with the empty config: a signature, or the attestation of an image. */
 	const artifact = (subject?: Node): Node => {
@@ -175,6 +189,15 @@ export async function makeCase(store: ExampleStore, seed: number): Promise<Case>
 		const name = first.digest.replace(":", "-");
 		tag(name, artifact(first));
 		artifacts.add(name);
+	}
+	if (first !== undefined && chance(0.15)) {
+		const name = `${first.digest.replace(":", "-")}.sig`;
+		tag(name, artifact());
+		artifacts.add(name);
+	}
+	if (chance(0.1)) {
+		tag("buildcache", await buildCache());
+		artifacts.add("buildcache");
 	}
 	return { seed, repository, tags, damaged: new Map(), tagsDamaged: new Map(), noRevisions: false, artifacts };
 }

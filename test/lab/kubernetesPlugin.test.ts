@@ -29,7 +29,10 @@ beforeAll(async () => {
 import * as kubernetes from "@pulumi/kubernetes";
 const { provider, data } = JSON.parse(readFileSync("args.json", "utf8"));
 const metadata = { name: "it", namespace: "${NAMESPACE}" };
-new kubernetes.core.v1.ConfigMap("it", { metadata, data }, { provider: new kubernetes.Provider("cluster", provider) });
+// Left alone, the SDK hands the plugin what KUBECONFIG says.
+const transformations = [({ props, opts }) => ({ props: { ...props, kubeconfig: provider.kubeconfig }, opts })];
+const cluster = new kubernetes.Provider("cluster", provider, { transformations });
+new kubernetes.core.v1.ConfigMap("it", { metadata, data }, { provider: cluster });
 `,
 	);
 	environment = { PULUMI_BACKEND_URL: `file://${join(folder, "state")}`, TMPDIR: join(folder, "tmp") };

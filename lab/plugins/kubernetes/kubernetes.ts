@@ -34,15 +34,16 @@ interface Cluster {
 let cluster: Cluster | undefined;
 
 /**
- * Takes the provider's `kubeconfig`, as text, and leaves a copy of it in the temporary folder, as the published plugin
- * does; without one, uses the file that KUBECONFIG names.
+ * Takes the provider's `kubeconfig`, a text or a path, and leaves a copy of it in the temporary folder, as the published
+ * plugin does; without one, uses the file that KUBECONFIG names.
  */
 export function configure({ kubeconfig, context }: Properties): void {
 	const path = process.env["KUBECONFIG"];
 	if (typeof kubeconfig === "string") {
+		const text = kubeconfig.startsWith("/") ? readFileSync(kubeconfig, "utf8") : kubeconfig;
 		const copy = join(tmpdir(), `kubeconfig${randomInt(1_000_000_000)}`);
-		writeFileSync(copy, kubeconfig, { mode: 0o600 });
-		cluster = clusterOf(kubeconfig, context);
+		writeFileSync(copy, text, { mode: 0o600 });
+		cluster = clusterOf(text, context);
 	} else if (path) cluster = clusterOf(readFileSync(path, "utf8"), context);
 }
 
