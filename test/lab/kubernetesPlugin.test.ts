@@ -66,15 +66,12 @@ it("refuses a context that is not there", async () => {
 	expect(await live()).toBe("1");
 });
 
-it("leaves a copy of a kubeconfig that it is handed, token and all: so the program hands it none", async () => {
+it("leaves a copy of a kubeconfig that it is handed, token and all: so the program hands it none (test/lab/secrets.test.ts looks)", async () => {
 	const kubeconfig = await readFile(env("KUBECONFIG"), "utf8");
 	expect((await up({ a: "3" }, { kubeconfig })).exitCode).toBe(0);
 	expect(await live()).toBe("3");
 	const [copy] = await left();
 	expect(await readFile(join(folder, "tmp", copy as string), "utf8")).toContain("token:");
-	expect(await readFile(join(checkout, "components/integrityMonitoring/integrityMonitoring.ts"), "utf8")).not.toMatch(
-		/kubeconfig:/,
-	);
 });
 
 it("does not take over an object that somebody else made", async () => {
