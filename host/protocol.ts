@@ -6,6 +6,7 @@
  * (docs/adr/0003). The engine keeps track of secrets itself: we tell it that we don't accept
  * them, it hands over plain values and marks what we return wherever the input was secret.
  */
+import { isDeepStrictEqual } from "node:util";
 import * as grpc from "@grpc/grpc-js";
 import enginerpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
 import engineproto from "@pulumi/pulumi/proto/engine_pb.js";
@@ -126,7 +127,11 @@ class Service {
 			checkConfig: unary((request: InstanceType<typeof proto.CheckRequest>) =>
 				new proto.CheckResponse().setInputs(request.getNews()),
 			),
-			diffConfig: unary((_: unknown) => new proto.DiffResponse().setChanges(proto.DiffResponse.DiffChanges.DIFF_NONE)),
+			diffConfig: unary((request: InstanceType<typeof proto.DiffRequest>) => {
+				const same = isDeepStrictEqual(properties(request.getOlds()), properties(request.getNews()));
+				const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
+				return new proto.DiffResponse().setChanges(same ? DIFF_NONE : DIFF_SOME);
+			}),
 			configure: unary((request: InstanceType<typeof proto.ConfigureRequest>) => {
 				const entries = Object.entries(properties(request.getArgs()));
 				plugin.configure?.(Object.fromEntries(entries.map(([key, value]) => [key, plain(value)])));
