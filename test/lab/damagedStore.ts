@@ -133,7 +133,7 @@ export async function makeCase(store: ExampleStore, seed: number): Promise<Case>
 	const buildCache = async (): Promise<Node> => {
 		const layers = await Promise.all(Array.from({ length: 1 + below(3) }, layer));
 		const config: Node = {
-			kind: "config",
+			kind: "layer", // It is no image's config, and read by nobody here.
 			...store.layer(repository, `{"case":${seed},"cache":${made++}}`),
 			mediaType: "application/vnd.buildkit.cacheconfig.v0",
 			edges: [],
