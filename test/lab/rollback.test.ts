@@ -211,8 +211,8 @@ describe("put back when only running it can tell", () => {
 			(v: Variant) =>
 				v.edit(
 					"components/registryVm/compose.ts",
-					"ports: all.map(",
-					'ports: all.filter(({ name }) => name !== "quay").map(',
+					"[...all.map(",
+					'[...all.filter(({ name }) => name !== "quay").map(',
 				),
 			/verify failed/,
 		],
