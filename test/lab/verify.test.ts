@@ -61,7 +61,7 @@ describe("a whole image", () => {
 	it("is found whole through a cache, without TLS and credentials", async () => {
 		const [cache] = caches;
 		const reference = `127.0.0.1:${published(cache?.port as number)}/${cache?.upstream.repository}:1`;
-		expect((await verify(reference, ["--plain-http"], { REGISTRY_USER: "" })).exitCode).toBe(0);
+		expect((await verify(reference, ["--plain-http"], { REGISTRY_USER: "", REGISTRY_PASSWORD: "" })).exitCode).toBe(0);
 	});
 });
 
