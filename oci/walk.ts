@@ -192,14 +192,15 @@ export async function walk(
 		if (deep(digest)) return readWhole(digest, size);
 		const head = await registry.head(repository, digest);
 		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
-		if (head.length !== undefined && (size === undefined || head.length !== size))
-			return { found: [], size: head.length };
-		if (size === undefined) return readWhole(digest, size); // Nobody says how long it should be.
-		if (size === 0) return { found: [], size };
+		// As long as the registry says it is, whatever this descriptor says: others may refer to it, too, and be right.
+		const length = head.length ?? size;
+		if (length === undefined) return readWhole(digest, size); // Nobody says how long it should be.
+		if (length === 0) return { found: [], size: 0 };
 		// A registry may answer HEAD from memory for what is gone; the last byte it has to read.
-		const last = await registry.lastByte(repository, digest, size);
+		const last = await registry.lastByte(repository, digest, length);
 		if (last.status === 200) return readWhole(digest, size); // It does not know ranges.
-		if (last.status === 206 && last.body.length === 1) return { found: [], size };
+		if (last.status === 206 && last.body.length === 1) return { found: [], size: length };
+		if (last.status === 416 && head.length === undefined) return readWhole(digest, size);
 		const detail = `can't be read to its end: the registry answered ${last.status} with ${last.body.length} bytes`;
 		return { found: [{ subject: digest, detail }] };
 	}

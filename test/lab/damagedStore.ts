@@ -255,7 +255,7 @@ export function damage({ store }: ExampleStore, one: Case): void {
 			if (how === "gone") rmSync(data);
 			if (how === "emptied") truncateSync(data);
 			if (how === "truncated") truncateSync(data, 1 + Math.floor(next() * (node.size - 1)));
-			if (how === "grown") appendFileSync(data, "x");
+			if (how === "grown") appendFileSync(data, "xx"); // Not by one, which a descriptor may lie by.
 			if (how === "flipped") {
 				const bytes = readFileSync(data);
 				const at = Math.floor(next() * bytes.length);
