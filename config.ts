@@ -75,6 +75,10 @@ const schema = z.strictObject({
 		"The private key that logs in, by host name, unencrypted OpenSSH or PEM",
 		true,
 	),
+	firstRegistry: key(
+		hostName.optional(),
+		"Of several registry VMs, the host that was there first: its probe and its resources keep their names; needed where there are several",
+	),
 	protect: key(z.boolean().default(false), "Whether pulumi destroy is refused until this is taken back"),
 	images: key(
 		z.strictObject({ ...vmImages, node: vmImages.registry.describe("Of the probe.") }),
@@ -248,7 +252,7 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 }
 
 /** What is wrong although each value by itself is right. */
-function contradictions(stack: string, { hosts, sshPrivateKeys }: Values): string[] {
+function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry }: Values): string[] {
 	const problems: string[] = [];
 	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
 	for (const [name, { hostKey, port, registry, dns }] of reached) {
@@ -262,6 +266,13 @@ function contradictions(stack: string, { hosts, sshPrivateKeys }: Values): strin
 	}
 	for (const name of Object.keys(sshPrivateKeys))
 		if (hosts[name] === undefined) problems.push(`sshPrivateKeys.${name}: there is no such host in hosts`);
+	const vms = reached.filter(([, { registry }]) => registry).map(([name]) => name);
+	if (firstRegistry === undefined && vms.length > 1)
+		problems.push(`${missingKey(stack, ["firstRegistry"])}, to one of ${vms.join(", ")}: the one that was there first`);
+	if (firstRegistry !== undefined && !vms.includes(firstRegistry))
+		problems.push(
+			`firstRegistry: ${firstRegistry} is no host with the role registry; those are: ${vms.join(", ") || "none"}`,
+		);
 	const places = new Map<string, string>();
 	for (const [name, { address, port }] of reached) {
 		const other = places.get(`${address}:${port}`);

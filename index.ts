@@ -21,18 +21,19 @@ const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => 
 });
 
 const vms = config.hosts.flatMap((host) => (host.registry ? [{ ...host, role: host.registry }] : []));
-const registries = vms.map(({ name, connection, role }, i) => {
+const first = config.firstRegistry ?? vms[0]?.name;
+const registries = vms.map(({ name, connection, role }) => {
 	// Its containers get the name servers that it has when they start.
 	const dependsOn = resolvers.filter((resolver) => resolver.name === name).map(({ component }) => component);
 	// Before 0.2 there was one, of that name.
-	const options = { dependsOn, aliases: i === 0 ? [{ name: "registry" }] : [] };
+	const options = { dependsOn, aliases: name === first ? [{ name: "registry" }] : [] };
 	const args = { connection, secrets, protect, role, images, canary: monitoring?.canary ?? CANARY };
 	return { name, role, component: new RegistryVm(`registry-${name}`, args, options) };
 });
 
-const probes = registries.flatMap(({ name, role, component }, i) => {
+const probes = registries.flatMap(({ name, role, component }) => {
 	if (monitoring === undefined) return [];
-	const suffix = i === 0 ? "" : `-${name}`;
+	const suffix = name === first ? "" : `-${name}`;
 	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca };
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component })];
 });

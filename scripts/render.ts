@@ -35,9 +35,10 @@ async function render(stack: string, folder: string): Promise<void> {
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
 	const { monitoring } = config;
 	const probed = config.hosts.flatMap(({ name, registry }) => (registry ? [{ name, registry: registry.private }] : []));
-	const manifests = probed.flatMap(({ name, registry }, i) => {
+	const first = config.firstRegistry ?? probed[0]?.name;
+	const manifests = probed.flatMap(({ name, registry }) => {
 		if (monitoring === undefined) return [];
-		const settings = { ...monitoring, suffix: i === 0 ? "" : `-${name}`, image: config.images.node, registry };
+		const settings = { ...monitoring, suffix: name === first ? "" : `-${name}`, image: config.images.node, registry };
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
 	let count = 0;

@@ -43,6 +43,12 @@ describe("parseConfig", () => {
 		const second = { ...structuredClone(values.hosts.depot), address: "192.0.2.11" };
 		Object.assign(values.hosts, { annex: second });
 		Object.assign(values.sshPrivateKeys, { annex: values.sshPrivateKeys["depot"] });
+		expect(() => parseConfig("test", values)).toThrow(
+			/firstRegistry: missing; set it with "pulumi config set --stack test firstRegistry", to one of depot, annex: the one that was there first/,
+		);
+		values["firstRegistry"] = "hypervisor";
+		expect(() => parseConfig("test", values)).toThrow(/firstRegistry: hypervisor is no host with the role registry/);
+		values["firstRegistry"] = "depot";
 		const registries = parseConfig("test", values).hosts.filter(({ registry }) => registry);
 		expect(registries.map(({ name }) => name)).toEqual(["depot", "annex"]);
 	});

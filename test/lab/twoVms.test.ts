@@ -19,6 +19,8 @@ beforeAll(async () => {
 		const { dns: _, ...annex } = hostConfig(config, hostname);
 		hosts["annex"] = { ...annex, port: 1 }; // There is nobody.
 		keys["annex"] = keys[hostname];
+		// The engine sorts them by name, and annex was not there first.
+		config["homelab-registry:firstRegistry"] = hostname;
 	});
 	preview = await pulumi(["preview", "--diff", "--stack", STACK], changed.folder);
 });
