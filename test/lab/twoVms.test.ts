@@ -40,13 +40,16 @@ it("are previewed: the second one is new, with a probe of its own, and the first
 it("of a stack that has no state yet: what --target leaves out is left out, and nothing falls over it", async () => {
 	const state = await mkdtemp(join(tmpdir(), "target-test-"));
 	const environment = { PULUMI_BACKEND_URL: `file://${state}` };
+	await using fresh = await variant();
+	// The engine itself wants the parents of a provider among the targets; it says so.
+	await fresh.configure((config) => Reflect.deleteProperty(config, "homelab-registry:monitoring"));
 	try {
-		await pulumi(["stack", "init", STACK], changed.folder, environment);
+		await pulumi(["stack", "init", STACK], fresh.folder, environment);
 		const args = ["preview", "--target", "**dns-pve**", "--stack", STACK];
-		const { exitCode, output } = await pulumi(args, changed.folder, environment);
-		expect(output).not.toContain("TypeError");
+		const { exitCode, output } = await pulumi(args, fresh.folder, environment);
 		expect(exitCode, output).toBe(0);
 		expect(output).toContain("dns-pve");
+		expect(output).not.toContain("registry-docker-registry");
 	} finally {
 		await rm(state, { recursive: true });
 	}
