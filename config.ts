@@ -1,7 +1,7 @@
 /** The stack's configuration: composed from the roles' schemas, validated once, before anything is reached. */
 import { z } from "zod";
 import { type DnsRole, dnsNames, dnsRole } from "./components/dnsResolver/args.ts";
-import { monitoringConfig } from "./components/integrityMonitoring/args.ts";
+import { CANARY, monitoringConfig } from "./components/integrityMonitoring/args.ts";
 import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
 import type { Connection } from "./host/ssh.ts";
 
@@ -134,9 +134,13 @@ export interface DeferredHost {
 	since: string;
 }
 
-export interface Config extends Omit<Values, "hosts" | "sshPrivateKeys" | keyof RegistryVmSecrets> {
+export interface Config extends Omit<Values, "hosts" | "sshPrivateKeys" | "firstRegistry" | keyof RegistryVmSecrets> {
 	hosts: Host[];
 	deferred: DeferredHost[];
+	/** The registry VM that was there first, or is the only one; undefined where there is none. */
+	firstRegistry: string | undefined;
+	/** The repository that is always in the private registries. */
+	canary: string;
 	/** What only the operator has: credentials and the certificate of the registries. */
 	secrets: RegistryVmSecrets;
 }
@@ -218,17 +222,18 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 	const all = Object.entries(hosts);
 	const { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, ...others } = rest;
 	const { tlsCertificate, tlsPrivateKey, ...shown } = others;
+	const managed = all.filter(([, { deferred }]) => deferred === undefined);
 	return {
 		...shown,
+		firstRegistry: shown.firstRegistry ?? managed.find(([, { registry }]) => registry)?.[0],
+		canary: shown.monitoring?.canary ?? CANARY,
 		secrets: { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, tlsCertificate, tlsPrivateKey },
-		hosts: all
-			.filter(([, { deferred }]) => deferred === undefined)
-			.map(([name, { address, port, user, hostKey = "", registry, dns }]) => ({
-				name,
-				connection: { host: address, port, user, privateKey: sshPrivateKeys[name] ?? "", hostKey },
-				...(registry && { registry }),
-				...(dns && { dns }),
-			})),
+		hosts: managed.map(([name, { address, port, user, hostKey = "", registry, dns }]) => ({
+			name,
+			connection: { host: address, port, user, privateKey: sshPrivateKeys[name] ?? "", hostKey },
+			...(registry && { registry }),
+			...(dns && { dns }),
+		})),
 		deferred: all.flatMap(([name, { address, port, deferred: since }]) =>
 			since === undefined ? [] : [{ name, address, port, since }],
 		),

@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
-import { CANARY } from "./components/integrityMonitoring/args.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
 import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
@@ -11,23 +11,22 @@ await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
 const config = parseConfig(pulumi.getStack(), fromText(plain));
-const { images, monitoring, protect, secrets, registryCa: ca, dnsNames: names } = config;
+const { images, monitoring, protect, secrets, canary, registryCa: ca, dnsNames: names, firstRegistry: first } = config;
 
 const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
-	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
+	const containers = registry && cacheContainers(registry);
 	return dns
 		? [{ name, component: new DnsResolver(`dns-${name}`, { connection, resolver: dns, names, containers }) }]
 		: [];
 });
 
 const vms = config.hosts.flatMap((host) => (host.registry ? [{ ...host, role: host.registry }] : []));
-const first = config.firstRegistry ?? vms[0]?.name;
 const registries = vms.map(({ name, connection, role }) => {
 	// Its containers get the name servers that it has when they start.
 	const dependsOn = resolvers.filter((resolver) => resolver.name === name).map(({ component }) => component);
 	// Before 0.2 there was one, of that name.
 	const options = { dependsOn, aliases: name === first ? [{ name: "registry" }] : [] };
-	const args = { connection, secrets, protect, role, images, canary: monitoring?.canary ?? CANARY };
+	const args = { connection, secrets, protect, role, images, canary };
 	return { name, role, component: new RegistryVm(`registry-${name}`, args, options) };
 });
 

@@ -7,9 +7,9 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse, stringify } from "yaml";
 import { resolverSet } from "../components/dnsResolver/files.ts";
-import { CANARY } from "../components/integrityMonitoring/args.ts";
 import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
 import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
+import { cacheContainers } from "../components/registryVm/registries.ts";
 import { type Config, ConfigError, configKeys, fromText, operatorKeys, PROJECT, parseConfig } from "../config.ts";
 import type { RenderedFiles } from "../host/managedFile.ts";
 
@@ -35,10 +35,14 @@ async function render(stack: string, folder: string): Promise<void> {
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
 	const { monitoring } = config;
 	const probed = config.hosts.flatMap(({ name, registry }) => (registry ? [{ name, registry: registry.private }] : []));
-	const first = config.firstRegistry ?? probed[0]?.name;
 	const manifests = probed.flatMap(({ name, registry }) => {
 		if (monitoring === undefined) return [];
-		const settings = { ...monitoring, suffix: name === first ? "" : `-${name}`, image: config.images.node, registry };
+		const settings = {
+			...monitoring,
+			suffix: name === config.firstRegistry ? "" : `-${name}`,
+			image: config.images.node,
+			registry,
+		};
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
 	let count = 0;
@@ -58,10 +62,10 @@ async function render(stack: string, folder: string): Promise<void> {
 }
 
 function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): RenderedFiles {
-	const { images, monitoring } = config;
-	const containers = registry?.caches.map(({ name, port, upstream }) => ({ name: `registry-${name}`, port, upstream }));
+	const { images, canary } = config;
+	const containers = registry && cacheContainers(registry);
 	return {
-		...(registry && registryVmFiles({ role: registry, images, canary: monitoring?.canary ?? CANARY }, config.secrets)),
+		...(registry && registryVmFiles({ role: registry, images, canary }, config.secrets)),
 		...(dns && resolverSet(dns, config.dnsNames, containers ?? []).files),
 	};
 }

@@ -40,6 +40,11 @@ export function metricsPorts(all: Registry[]): number[] {
 	return cachesOf(all).flatMap(({ metricsPort }) => (metricsPort === undefined ? [] : [metricsPort]));
 }
 
+/** The containers that look names up, each with where it answers and whom it has to reach in order to start. */
+export function cacheContainers(role: RegistryRole): { name: string; port: number; upstream: string }[] {
+	return cachesOf(registries(role)).map(({ service, port, upstream }) => ({ name: service, port, upstream }));
+}
+
 /** The caches alone. */
 export function cachesOf(all: Registry[]): (Registry & { kind: "cache" })[] {
 	return all.filter((registry) => registry.kind === "cache");
