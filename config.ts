@@ -1,6 +1,7 @@
 /** The stack's configuration: composed from the roles' schemas, validated once, before anything is reached. */
 import { z } from "zod";
 import { type DnsRole, dnsNames, dnsRole } from "./components/dnsResolver/args.ts";
+import { driftDetectionConfig } from "./components/driftDetection/args.ts";
 import { CANARY, monitoringConfig } from "./components/integrityMonitoring/args.ts";
 import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
 import type { Connection } from "./host/ssh.ts";
@@ -91,6 +92,10 @@ const schema = z.strictObject({
 	monitoring: key(
 		monitoringConfig.optional(),
 		"The probe of the images, none by default - context (of the kubeconfig that kubectl would use), namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
+	),
+	driftDetection: key(
+		driftDetectionConfig.optional(),
+		"The drift run's report, none by default - pushgateway (URL, as the run reaches it), prometheus (URL), branch (that the checkout has to be at), accepted (a list of resource, path, reason, until)",
 	),
 	registryCa: key(
 		pem("CERTIFICATE").optional(),

@@ -80,6 +80,10 @@ export async function configureStack(
 				pushgateway: `http://${monitoring.pushgateway.name}:9091`,
 				rules: "ConfigMap",
 			},
+			driftDetection: {
+				pushgateway: `http://127.0.0.1:${monitoring.pushgateway.port}`,
+				prometheus: `http://127.0.0.1:${monitoring.prometheus.port}`,
+			},
 		}),
 		dnsNames: { internal: [names.internal.name], external: names.external.name },
 		hosts: {

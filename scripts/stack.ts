@@ -4,12 +4,37 @@ import { type Config, ConfigError, fromText, type Host, PROJECT, parseConfig } f
 
 /** Of the stack of that name, or the one that is selected. Throws a ConfigError where there is none, or it is wrong. */
 export async function stackConfig(stack: string | undefined): Promise<Config> {
+	const values = Object.entries(await stackValues(stack)).map(([key, { value }]) => [key, value] as const);
+	return parseConfig(stack ?? "the selected one", fromText(Object.fromEntries(values)));
+}
+
+/**
+ * The same, not checked, and all of it text: each value, and whether it is encrypted in the stack's file. Throws a
+ * ConfigError where it can't be read.
+ */
+export async function stackValues(stack: string | undefined): Promise<Record<string, StackValue>> {
 	const args = ["config", "--show-secrets", "--json", ...(stack === undefined ? [] : ["--stack", stack])];
-	const { stdout, stderr, failed } = await execa("pulumi", args, { reject: false });
+	const { stdout, stderr, failed } = await execa("pulumi", args, { reject: false, stdin: "ignore" });
 	if (failed) throw new ConfigError(`the stack's config can't be read: ${stderr}`);
-	const entries = Object.entries(JSON.parse(stdout) as Record<string, { value: string }>);
-	const values = Object.fromEntries(entries.map(([key, { value }]) => [key.replace(`${PROJECT}:`, ""), value]));
-	return parseConfig(stack ?? "the selected one", fromText(values));
+	const entries = Object.entries(JSON.parse(stdout) as Record<string, { value?: string; secret: boolean }>);
+	return Object.fromEntries(
+		entries.map(([key, { value = "", secret }]) => [key.replace(`${PROJECT}:`, ""), { value, secret }]),
+	);
+}
+
+export interface StackValue {
+	value: string;
+	secret: boolean;
+}
+
+/** The stacks of this project in the backend, and whether each one is selected. Throws a ConfigError where there is no backend. */
+export async function stacks(): Promise<{ name: string; current: boolean }[]> {
+	const { stdout, stderr, failed } = await execa("pulumi", ["stack", "ls", "--json"], {
+		reject: false,
+		stdin: "ignore",
+	});
+	if (failed) throw new ConfigError(`the stacks can't be listed: ${stderr}`);
+	return JSON.parse(stdout) as { name: string; current: boolean }[];
 }
 
 /**

@@ -1,153 +1,121 @@
 /** The alerts on the probe's metrics. */
+import { type Alert, type RuleGroup, ruleGroup } from "../alertRules.ts";
 import type { IntegritySettings } from "./args.ts";
 import { METRIC, PROBE } from "./names.ts";
-
-interface Rule {
-	alert: string;
-	expr: string;
-	for: string;
-	labels: { severity: "critical" | "warning" };
-	annotations: { summary: string; description: string; runbook_url: string };
-}
-
-/** What differs from one alert to the next. */
-interface Alert {
-	alert: string;
-	severity: "critical" | "warning";
-	expr: string;
-	/** How long it has to be so, for example `30m`. */
-	for: string;
-	summary: string;
-	description: string;
-	/** Of the runbook: the heading that the link leads to. */
-	section: string;
-}
-
-export interface RuleGroup {
-	name: string;
-	rules: Rule[];
-}
 
 const HOUR = 3600;
 
 /** As both a PrometheusRule and a rules file have them. */
 export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "namespace" | "runbooks">): RuleGroup[] {
-	const rule = ({ alert, severity, expr, for: duration, summary, description, section }: Alert): Rule => ({
-		alert,
-		expr,
-		for: duration,
-		labels: { severity },
-		annotations: { summary, description, runbook_url: `${runbooks}/registry-rebuild-image.md#${section}` },
+	const rule = ({ section, ...alert }: Omit<Alert, "runbook"> & { section: string }): Alert => ({
+		...alert,
+		runbook: `registry-rebuild-image.md#${section}`,
 	});
 	// A Prometheus that scrapes the Pushgateway without honor_labels calls it exported_job.
 	const ofProbe = (expr: (selector: string) => string) =>
 		["job", "exported_job"].map((label) => expr(`${label}="${PROBE}"`)).join(" or ");
 	return [
-		{
-			name: "registry-integrity",
-			rules: [
-				rule({
-					alert: "RegistryManifestIntegrityFailure",
-					severity: "critical",
-					expr: `${METRIC}_failures > 0`,
-					for: "30m",
-					summary: "Images in {{ $labels.instance }} are broken",
-					description:
-						"{{ $value }} pieces are missing or not what they should be; the probe's log names each of them.",
-					section: "an-image-is-broken",
-				}),
-				rule({
-					alert: "RegistryCatalogInaccessible",
-					severity: "critical",
-					expr: `${METRIC}_catalog_accessible == 0`,
-					for: "15m",
-					summary: "{{ $labels.instance }} is not the registry it should be, or does not give its catalog",
-					description: "The probe looked at nothing; its log says why.",
-					section: "the-registry-can-not-be-looked-at",
-				}),
-				rule({
-					alert: "RegistryIntegrityProbeStale",
-					severity: "warning",
-					expr: `time() - ${METRIC}_last_run_timestamp > ${HOUR}`,
-					for: "15m",
-					summary: "The probe of {{ $labels.instance }} no longer runs",
-					description: "It last ran {{ $value | humanizeDuration }} ago.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityProbeIncomplete",
-					severity: "warning",
-					expr: `time() - ${METRIC}_last_success_timestamp > ${HOUR}`,
-					for: "15m",
-					summary: "The probe of {{ $labels.instance }} can't tell everything",
-					description: "The last run that could look at all of it was {{ $value | humanizeDuration }} ago.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityProbeNeverRan",
-					severity: "warning",
-					expr: `absent(${METRIC}_last_run_timestamp)`,
-					for: "1h",
-					summary: "There is no metric of the registry's integrity",
-					description: "The probe never ran, or never reached the Pushgateway, or that one has lost what it knew.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "PushgatewayAbsent",
-					severity: "warning",
-					expr: "absent(pushgateway_build_info)",
-					for: "15m",
-					summary: "Prometheus does not see the Pushgateway",
-					description: "What the probe finds reaches nobody.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityProbeJobFailing",
-					severity: "warning",
-					expr: `max(max_over_time(kube_job_status_failed{namespace="${namespace}", job_name=~"${PROBE}-.+"}[20m])) > 0`,
-					for: "30m",
-					summary: "The probe's jobs fail",
-					description: `kubectl --namespace ${namespace} logs --selector app=${PROBE} says why.`,
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityPushFailing",
-					severity: "warning",
-					expr: ofProbe((probe) => `push_failure_time_seconds{${probe}} > push_time_seconds{${probe}}`),
-					for: "15m",
-					summary: "The Pushgateway refuses the probe's metrics",
-					description: "Its log says why.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityPushStale",
-					severity: "warning",
-					// By the Pushgateway's own clock, and of the group that every run replaces.
-					expr: ofProbe((probe) => `time() - push_time_seconds{${probe}, result=""} > ${HOUR}`),
-					for: "15m",
-					summary: "The probe of {{ $labels.instance }} pushes no more",
-					description: "The last push was {{ $value | humanizeDuration }} ago.",
-					section: "the-probe-does-not-tell",
-				}),
-				rule({
-					alert: "RegistryIntegrityCoverageDropped",
-					severity: "warning",
-					expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d])`,
-					for: "30m",
-					summary: "{{ $labels.instance }} has less than half of its repositories",
-					description: "{{ $value }} were looked at; a day ago there were more than twice as many.",
-					section: "repositories-are-gone",
-				}),
-				rule({
-					alert: "RegistryIntegrityTimestampInFuture",
-					severity: "warning",
-					expr: `${METRIC}_last_run_timestamp - time() > 300`,
-					for: "5m",
-					summary: "A clock is wrong: the probe's last run is in the future",
-					description: "By {{ $value | humanizeDuration }}; until then, nobody notices that the probe no longer runs.",
-					section: "the-probe-does-not-tell",
-				}),
-			],
-		},
+		ruleGroup("registry-integrity", runbooks, [
+			rule({
+				alert: "RegistryManifestIntegrityFailure",
+				severity: "critical",
+				expr: `${METRIC}_failures > 0`,
+				for: "30m",
+				summary: "Images in {{ $labels.instance }} are broken",
+				description: "{{ $value }} pieces are missing or not what they should be; the probe's log names each of them.",
+				section: "an-image-is-broken",
+			}),
+			rule({
+				alert: "RegistryCatalogInaccessible",
+				severity: "critical",
+				expr: `${METRIC}_catalog_accessible == 0`,
+				for: "15m",
+				summary: "{{ $labels.instance }} is not the registry it should be, or does not give its catalog",
+				description: "The probe looked at nothing; its log says why.",
+				section: "the-registry-can-not-be-looked-at",
+			}),
+			rule({
+				alert: "RegistryIntegrityProbeStale",
+				severity: "warning",
+				expr: `time() - ${METRIC}_last_run_timestamp > ${HOUR}`,
+				for: "15m",
+				summary: "The probe of {{ $labels.instance }} no longer runs",
+				description: "It last ran {{ $value | humanizeDuration }} ago.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityProbeIncomplete",
+				severity: "warning",
+				expr: `time() - ${METRIC}_last_success_timestamp > ${HOUR}`,
+				for: "15m",
+				summary: "The probe of {{ $labels.instance }} can't tell everything",
+				description: "The last run that could look at all of it was {{ $value | humanizeDuration }} ago.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityProbeNeverRan",
+				severity: "warning",
+				expr: `absent(${METRIC}_last_run_timestamp)`,
+				for: "1h",
+				summary: "There is no metric of the registry's integrity",
+				description: "The probe never ran, or never reached the Pushgateway, or that one has lost what it knew.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "PushgatewayAbsent",
+				severity: "warning",
+				expr: "absent(pushgateway_build_info)",
+				for: "15m",
+				summary: "Prometheus does not see the Pushgateway",
+				description: "What the probe finds reaches nobody.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityProbeJobFailing",
+				severity: "warning",
+				expr: `max(max_over_time(kube_job_status_failed{namespace="${namespace}", job_name=~"${PROBE}-.+"}[20m])) > 0`,
+				for: "30m",
+				summary: "The probe's jobs fail",
+				description: `kubectl --namespace ${namespace} logs --selector app=${PROBE} says why.`,
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityPushFailing",
+				severity: "warning",
+				expr: ofProbe((probe) => `push_failure_time_seconds{${probe}} > push_time_seconds{${probe}}`),
+				for: "15m",
+				summary: "The Pushgateway refuses the probe's metrics",
+				description: "Its log says why.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityPushStale",
+				severity: "warning",
+				// By the Pushgateway's own clock, and of the group that every run replaces.
+				expr: ofProbe((probe) => `time() - push_time_seconds{${probe}, result=""} > ${HOUR}`),
+				for: "15m",
+				summary: "The probe of {{ $labels.instance }} pushes no more",
+				description: "The last push was {{ $value | humanizeDuration }} ago.",
+				section: "the-probe-does-not-tell",
+			}),
+			rule({
+				alert: "RegistryIntegrityCoverageDropped",
+				severity: "warning",
+				expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d])`,
+				for: "30m",
+				summary: "{{ $labels.instance }} has less than half of its repositories",
+				description: "{{ $value }} were looked at; a day ago there were more than twice as many.",
+				section: "repositories-are-gone",
+			}),
+			rule({
+				alert: "RegistryIntegrityTimestampInFuture",
+				severity: "warning",
+				expr: `${METRIC}_last_run_timestamp - time() > 300`,
+				for: "5m",
+				summary: "A clock is wrong: the probe's last run is in the future",
+				description: "By {{ $value | humanizeDuration }}; until then, nobody notices that the probe no longer runs.",
+				section: "the-probe-does-not-tell",
+			}),
+		]),
 	];
 }

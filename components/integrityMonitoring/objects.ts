@@ -1,5 +1,5 @@
 /** Every Kubernetes object of the monitoring, as the cluster gets it. */
-import { stringify } from "yaml";
+import { rulesObject } from "../alertRules.ts";
 import { bundle } from "../bundle.ts";
 import { alertGroups } from "./alerts.ts";
 import type { IntegritySecrets, IntegritySettings } from "./args.ts";
@@ -62,16 +62,7 @@ export function probeCronJob(settings: IntegritySettings, hasCa: boolean) {
 
 /** The alerts, in the form that Prometheus takes there. */
 export function alertRules(settings: IntegritySettings) {
-	const groups = alertGroups(settings);
-	const metadata = { name: NAME, namespace: settings.namespace };
-	return settings.rules === "PrometheusRule"
-		? { apiVersion: "monitoring.coreos.com/v1", kind: "PrometheusRule" as const, metadata, spec: { groups } }
-		: {
-				apiVersion: "v1" as const,
-				kind: "ConfigMap" as const,
-				metadata,
-				data: { "registry-integrity.yml": stringify({ groups }) },
-			};
+	return rulesObject(NAME, settings, alertGroups(settings));
 }
 
 /** The dashboard, for a Grafana whose sidecar looks for that label. */

@@ -1,6 +1,6 @@
 /** What the probe found, as metrics in a Pushgateway. */
 import { Gauge, Registry as Metrics } from "prom-client";
-import { request } from "undici";
+import { push as pushGroup } from "../../pushgateway.ts";
 import { METRIC, PROBE } from "../names.ts";
 import type { Report } from "./probe.ts";
 
@@ -21,43 +21,13 @@ export interface Run {
  */
 export async function push(url: string, instance: string, run: Run): Promise<void> {
 	const complete = succeeded(run.report);
-	await pushGroup(complete ? "PUT" : "POST", url, { instance }, ofRun(run));
-	if (complete) await pushGroup("PUT", url, { instance, result: "success" }, ofSuccess(run));
+	await pushGroup(complete ? "PUT" : "POST", url, { job: PROBE, instance }, ofRun(run));
+	if (complete) await pushGroup("PUT", url, { job: PROBE, instance, result: "success" }, ofSuccess(run));
 }
 
 /** True where every question was answered, whatever the answers are. */
 export function succeeded({ inaccessible, inconclusive }: Report): boolean {
 	return inaccessible === undefined && inconclusive.length === 0;
-}
-
-async function pushGroup(
-	method: "PUT" | "POST",
-	url: string,
-	groupings: Record<string, string>,
-	metrics: Metrics,
-): Promise<void> {
-	const path = Object.entries({ job: PROBE, ...groupings }).flatMap((pair) => pair.map(encodeURIComponent));
-	const { gateway, authorization } = withoutCredentials(url);
-	const { statusCode, body } = await request(`${gateway}/metrics/${path.join("/")}`, {
-		method,
-		body: await metrics.metrics(),
-		headers: { "content-type": metrics.contentType, ...(authorization && { authorization }) },
-		signal: AbortSignal.timeout(30_000),
-	}).catch((error: Error) => {
-		throw new Error(`the Pushgateway ${gateway} was not reached: ${error.message}`);
-	});
-	const said = await body.text();
-	if (statusCode > 299) throw new Error(`the Pushgateway ${gateway} answered ${statusCode}: ${said}`);
-}
-
-/** The URL as it can be shown, without a slash at its end, and what its user and password are sent as. */
-function withoutCredentials(url: string): { gateway: string; authorization?: string } {
-	const parsed = new URL(url);
-	const { username, password } = parsed;
-	const gateway = `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "");
-	if (username === "" && password === "") return { gateway };
-	const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
-	return { gateway, authorization: `Basic ${Buffer.from(login).toString("base64")}` };
 }
 
 function ofRun({ report, start, end, requests, bytes }: Run): Metrics {

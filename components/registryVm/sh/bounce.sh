@@ -10,7 +10,7 @@
 #   bounce.sh recover                      all of it, for files that were just put back
 #   bounce.sh down                         stop the containers; the data stays
 #
-# When compose, nginx or verify fails, the files that were last verified are put back and bounced.
+# When compose, nginx or verify fails, the files are put back as they were before the update, and bounced.
 # What differs from one VM to the next is in bounce.env, beside this file.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -39,7 +39,20 @@ is_declared() {
 }
 
 bring_up() {
-	said=$(docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout "$healthy_seconds" 2>&1)
+	said=$(docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout "$healthy_seconds" "$@" 2>&1)
+}
+
+# stale: prints the containers that run with another content of a file than is there now. One that was changed in place
+# and then put back by rename is still the changed one in a running container, and compose sees no reason to recreate it.
+stale() {
+	# The dollar signs are Docker's. nginx is restarted anyway.
+	# shellcheck disable=SC2016
+	docker compose ps --quiet | xargs --no-run-if-empty docker inspect --format \
+		'{{$name := .Name}}{{$pid := .State.Pid}}{{range .Mounts}}{{if eq .Type "bind"}}{{println $name $pid .Source .Destination}}{{end}}{{end}}' |
+		while read -r name pid source target; do
+			if [ ! -f "$source" ] || [ "$name" = /registry-nginx ]; then continue; fi
+			cmp -s "$source" "/proc/$pid/root$target" || printf '%s\n' "${name#/}"
+		done | sort -u
 }
 
 compose() {
@@ -67,6 +80,10 @@ compose() {
 		systemctl start "$UNIT" || true # It goes down and up with Docker; wait for it, as at boot.
 		bring_up || fail "$said"
 	fi
+	stale=$(stale)
+	# A word each.
+	# shellcheck disable=SC2086
+	[ -z "$stale" ] || bring_up --no-deps --force-recreate $stale || fail "$said"
 	[ -z "$said" ] || printf '%s\n' "$said"
 	containers | while read -r name id; do
 		case $before in
@@ -154,14 +171,14 @@ down() {
 }
 
 back_out() {
-	echo "$1 failed; putting back the files that were last verified" >&2
+	echo "$1 failed; putting back the files of before the update" >&2
 	if ! restored=$(fileset undo "$FILE_SET"); then
 		echo "the host is as the failed update left it; correct the config and update again" >&2
 		exit 1
 	fi
 	echo "put back: $(echo "$restored" | tr '\n' ' ')" >&2
 	if sh "$here/bounce.sh" recover >&2; then
-		echo "the files that were last verified are live again, and every port answers as it should" >&2
+		echo "the files of before the update are live again, and every port answers as it should" >&2
 	else
 		echo "they do not come up either; see docs/runbooks/registry-vm.md" >&2
 	fi

@@ -1,0 +1,89 @@
+/** A client of the Pushgateway: a group of metrics is replaced as a whole, or what it says is read back. */
+import type { Registry as Metrics } from "prom-client";
+import { Agent, type Dispatcher, interceptors, request } from "undici";
+
+/** The Pushgateway can't be reached, or does not take what it was given; the message says which, without credentials. */
+export class PushgatewayError extends Error {}
+
+/** Of which the retries are few and soon: whoever pushes has a deadline of its own. */
+const RETRIES = { maxRetries: 3, minTimeout: 500, maxTimeout: 4000, methods: ["GET" as const, "PUT" as const] };
+
+/**
+ * Sends the metrics to the group of those labels, among them `job`: with PUT they replace the group, with POST only the
+ * metrics of the same names. Throws a PushgatewayError.
+ */
+export async function push(
+	method: "PUT" | "POST",
+	url: string,
+	labels: { job: string } & Record<string, string>,
+	metrics: Metrics,
+): Promise<void> {
+	const path = Object.entries(labels).flatMap((pair) => pair.map(encodeURIComponent));
+	const headers = { "content-type": metrics.contentType };
+	await ask(url, `/metrics/${path.join("/")}`, { method, body: await metrics.metrics(), headers });
+}
+
+/** One value of a metric, with its labels. */
+export interface Sample {
+	labels: Record<string, string>;
+	value: number;
+}
+
+/**
+ * What the Pushgateway has of that job, by metric. The labels are those of the samples, in whatever order it gives them;
+ * an empty `instance`, which it adds by itself, is left out. Throws a PushgatewayError.
+ */
+export async function pushed(url: string, job: string): Promise<Record<string, Sample[]>> {
+	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", { method: "GET" })) as { data: Group[] };
+	const found: Record<string, Sample[]> = {};
+	for (const { labels: _, last_push_successful: _s, ...families } of data.filter(({ labels }) => labels["job"] === job))
+		for (const [name, family] of Object.entries(families as Record<string, Family>)) {
+			found[name] ??= [];
+			for (const { labels = {}, value } of family.metrics) {
+				const { job: _j, instance, ...own } = labels;
+				found[name].push({ labels: { ...own, ...(instance && { instance }) }, value: Number(value) });
+			}
+		}
+	return found;
+}
+
+interface Group {
+	labels: Record<string, string>;
+	last_push_successful?: boolean;
+}
+
+interface Family {
+	metrics: { labels?: Record<string, string>; value: string }[];
+}
+
+async function ask(url: string, path: string, options: Partial<Dispatcher.RequestOptions>): Promise<string> {
+	const { gateway, authorization } = withoutCredentials(url);
+	const agent = new Agent().compose(interceptors.retry({ ...RETRIES, throwOnError: false }));
+	try {
+		const { statusCode, body } = await request(gateway + path, {
+			...options,
+			headers: { ...(options.headers as Record<string, string>), ...(authorization && { authorization }) },
+			dispatcher: agent,
+			signal: AbortSignal.timeout(30_000),
+		} as Parameters<typeof request>[1]);
+		const said = await body.text();
+		if (statusCode > 299)
+			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${statusCode}: ${said.trim()}`);
+		return said;
+	} catch (error) {
+		if (error instanceof PushgatewayError) throw error;
+		throw new PushgatewayError(`the Pushgateway ${gateway} was not reached: ${(error as Error).message}`);
+	} finally {
+		await agent.close();
+	}
+}
+
+/** The URL as it can be shown, without a slash at its end, and what its user and password are sent as. */
+function withoutCredentials(url: string): { gateway: string; authorization?: string } {
+	const parsed = new URL(url);
+	const { username, password } = parsed;
+	const gateway = `${parsed.origin}${parsed.pathname}`.replace(/\/+$/, "");
+	if (username === "" && password === "") return { gateway };
+	const login = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+	return { gateway, authorization: `Basic ${Buffer.from(login).toString("base64")}` };
+}

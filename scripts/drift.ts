@@ -1,0 +1,176 @@
+/**
+ * npm run drift -- [STACK ...]: is what runs as it is declared? Looks without changing anything, and reports to a person,
+ * to Prometheus and to Slack. Exit status 0 it is, 2 it has drifted, 1 it could not be found out, or not be reported.
+ */
+import { join } from "node:path";
+import { Command, InvalidArgumentError } from "commander";
+import { z } from "zod";
+import { driftDetectionConfig } from "../components/driftDetection/args.ts";
+import { outdated } from "../components/driftDetection/checkout.ts";
+import { detect } from "../components/driftDetection/detect.ts";
+import { isNews, keep, type Memory, recall, remember } from "../components/driftDetection/memory.ts";
+import { failed, type StackReport } from "../components/driftDetection/report.ts";
+import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
+import { sendToSlack } from "../components/slack.ts";
+import { ConfigError, fromText } from "../config.ts";
+import { stacks, stackValues } from "./stack.ts";
+
+const folder = join(import.meta.dirname, "..");
+
+interface Options {
+	json: boolean;
+	markdown: boolean;
+	fix: boolean;
+	report: boolean;
+	deadline: number;
+}
+
+const program = new Command()
+	.name("npm run drift --")
+	.description("Is what runs as it is declared? Exit status 0 it is, 2 it has drifted, 1 that could not be found out.")
+	.argument("[stack...]", "by default, the one that is selected")
+	.option("--json", "print the report as JSON", false)
+	.option("--markdown", "print the report as Markdown", false)
+	.option("--fix", "put back what has drifted, by pulumi up", false)
+	.option("--no-report", "tell neither the Pushgateway nor Slack (whose webhook is in SLACK_WEBHOOK)")
+	.option("--deadline <seconds>", "how long a stack may take", positive, 900)
+	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 1))
+	.action(async (names: string[], options: Options) => {
+		process.exitCode = await drift(names, options);
+	});
+await program.parseAsync().catch((error: unknown) => {
+	console.error(error instanceof ConfigError ? error.message : error);
+	process.exitCode = 1;
+});
+
+async function drift(names: string[], options: Options): Promise<number> {
+	const known = await stacks();
+	const selected = known.filter(({ current }) => current).map(({ name }) => name);
+	const wanted = names.length > 0 ? [...new Set(names)] : selected;
+	if (wanted.length === 0)
+		throw new ConfigError(`say which stack; there are: ${known.map(({ name }) => name).join(", ") || "none"}`);
+
+	const problems: string[] = [];
+	const looks: { report: StackReport; settings: Settings }[] = [];
+	for (const stack of wanted) {
+		const settings = await settingsOf(stack);
+		const report = await lookAt(stack, settings, options);
+		looks.push({ report, settings });
+	}
+
+	if (options.report) {
+		const places = Map.groupBy(looks, ({ settings }) => settings.pushgateway);
+		for (const [pushgateway, seen] of places) {
+			const told = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
+			problems.push(...told);
+		}
+	}
+
+	const reports = looks.map(({ report }) => report);
+	if (options.json) console.log(JSON.stringify({ stacks: reports, problems }, undefined, "  "));
+	else if (options.markdown) console.log(reports.map(inMarkdown).join("\n\n"));
+	else console.log(reports.map(inText).join("\n"));
+	for (const problem of problems) console.error(problem);
+	if (problems.length > 0 || reports.some(({ state }) => state === "error")) return 1;
+	return reports.some(({ state }) => state === "drift") ? 2 : 0;
+}
+
+/** Of a stack's config, what a drift run needs even where the rest of it is wrong. */
+interface Settings {
+	pushgateway?: string | undefined;
+	prometheus?: string | undefined;
+	branch?: string | undefined;
+	accepted: z.output<typeof driftDetectionConfig>["accepted"];
+	runbooks: string;
+	secrets: string[];
+	/** Why the config can't be used, where it can't. */
+	problem?: string;
+}
+
+async function settingsOf(stack: string): Promise<Settings> {
+	const nothing = { accepted: [], runbooks: "docs/runbooks", secrets: [] };
+	try {
+		const all = await stackValues(stack);
+		const secrets = Object.values(all).flatMap(({ value, secret }) => (secret ? texts(value) : []));
+		const values = fromText(Object.fromEntries(Object.entries(all).map(([key, { value }]) => [key, value])));
+		const { pushgateway, runbooks = nothing.runbooks } = (values["monitoring"] ?? {}) as Record<string, string>;
+		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
+		const found = { ...nothing, runbooks, secrets, pushgateway };
+		if (parsed.success) return { ...found, ...parsed.data, pushgateway: parsed.data.pushgateway ?? pushgateway };
+		return { ...found, problem: `driftDetection in Pulumi.${stack}.yaml: ${z.prettifyError(parsed.error)}` };
+	} catch (error) {
+		if (!(error instanceof ConfigError)) throw error;
+		return { ...nothing, problem: error.message };
+	}
+}
+
+/** The texts in a value that is encrypted as a whole. */
+function texts(value: string): string[] {
+	try {
+		const parsed: unknown = JSON.parse(value);
+		if (typeof parsed === "object" && parsed !== null)
+			return Object.values(parsed).filter((part) => typeof part === "string");
+	} catch {
+		// A text by itself.
+	}
+	return [value];
+}
+
+async function lookAt(stack: string, settings: Settings, { fix, deadline }: Options): Promise<StackReport> {
+	if (settings.problem !== undefined) return failed(stack, settings.problem);
+	const old = settings.branch && (await outdated(folder, settings.branch));
+	if (old) return failed(stack, old);
+	const { accepted, secrets } = settings;
+	return detect({ folder, stack, accepted, secrets, deadline, fix, progress: (what) => console.error(what) });
+}
+
+/** Resolves with what could not be told to whom. */
+async function tell(
+	pushgateway: string | undefined,
+	seen: { report: StackReport; settings: Settings }[],
+	existing: Set<string>,
+): Promise<string[]> {
+	const webhook = process.env["SLACK_WEBHOOK"];
+	if (pushgateway === undefined) {
+		const names = seen.map(({ report }) => report.stack).join(", ");
+		if (!webhook) {
+			console.error(
+				`${names}: nobody is told; the config has no driftDetection.pushgateway, and SLACK_WEBHOOK is not set`,
+			);
+			return [];
+		}
+	}
+	const problems: string[] = [];
+	const note = (error: unknown) => problems.push((error as Error).message);
+	const now = Math.floor(Date.now() / 1000);
+	let before: Memory = {};
+	if (pushgateway !== undefined)
+		// Without what was known before, all of it counts as new: people are told once too often, never too seldom.
+		await recall(pushgateway, seen[0]?.settings.prometheus).then((memory) => {
+			before = memory;
+		}, note);
+	// A run of some of the stacks leaves the others as they were.
+	const memory: Memory = Object.fromEntries(Object.entries(before).filter(([stack]) => existing.has(stack)));
+	for (const { report } of seen) memory[report.stack] = remember(before[report.stack], report, now);
+
+	const news = seen
+		.map(({ report }) => ({ report, memory: memory[report.stack] as Memory[string] }))
+		.filter(({ report: { stack, fixed }, memory }) => fixed !== undefined || isNews(before[stack], memory));
+	if (news.length > 0 && webhook) {
+		const runbook = `${seen[0]?.settings.runbooks}/drift.md`;
+		const sent = await sendToSlack(webhook, inSlack(news, { now, runbook })).then(
+			() => true,
+			(error) => !note(error),
+		);
+		for (const { memory } of news) memory.told = sent ? now : 0;
+	} else if (news.length > 0) console.error("Slack is not told: SLACK_WEBHOOK is not set");
+
+	if (pushgateway !== undefined) await keep(pushgateway, memory, now).catch(note);
+	return problems;
+}
+
+function positive(text: string): number {
+	const value = Number(text);
+	if (!Number.isInteger(value) || value <= 0) throw new InvalidArgumentError("It is a number of seconds.");
+	return value;
+}
