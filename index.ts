@@ -1,5 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
+import { clusterProvider } from "./components/cluster.ts";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
+import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
@@ -30,12 +32,16 @@ const registries = vms.map(({ name, connection, role }) => {
 	return { name, role, component: new RegistryVm(`registry-${name}`, args, options) };
 });
 
+// Before 0.2 it was the probe's own.
+const formerly = `urn:pulumi:${pulumi.getStack()}::${PROJECT}::homelab:registry:IntegrityMonitoring$pulumi:providers:kubernetes::registry-integrity-cluster`;
+const provider = monitoring && clusterProvider(monitoring.context, [formerly]);
 const probes = registries.flatMap(({ name, role, component }) => {
-	if (monitoring === undefined) return [];
+	if (monitoring === undefined || provider === undefined) return [];
 	const suffix = name === first ? "" : `-${name}`;
 	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca };
-	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { dependsOn: component })];
+	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { provider, dependsOn: component })];
 });
+if (monitoring && provider) new DriftDetection("drift-detection", monitoring, { provider });
 
 const managed = [...resolvers, ...registries];
 /** Where clients reach the registries, by VM and name. */

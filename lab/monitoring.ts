@@ -38,15 +38,23 @@ export async function startMonitoring(engine: Engine, step: Step, images: Images
 	await Promise.all([pushgateway, alertmanager, prometheus].map(isReady));
 }
 
+/** The ConfigMaps with rules, each of which has them in a file of its name. */
+const RULES = ["registry-integrity", "drift-detection"];
+
 /**
- * What in the estate a sidecar of Prometheus does: takes the rules out of the cluster's ConfigMap. `edit` may change
+ * What in the estate a sidecar of Prometheus does: takes the rules out of the cluster's ConfigMaps. `edit` may change
  * them on the way, for a test that has no half hour.
  */
 export async function loadRules(engine: Engine, step: Step, edit = (rules: string) => rules): Promise<void> {
-	const wanted = ["configmap", "registry-integrity", "--output", "jsonpath={.data.registry-integrity\\.yml}"];
-	const rules = await engine.docker(step, kubectl("--namespace", "monitoring", "get", ...wanted));
 	const { container, port } = monitoring.prometheus;
-	const input = await tarball([{ name: "registry-integrity.yml", mode: 0o644, content: edit(rules) }]);
+	const files = await Promise.all(
+		RULES.map(async (name) => {
+			const wanted = ["configmap", name, "--output", `jsonpath={.data.${name}\\.yml}`];
+			const rules = await engine.docker(step, kubectl("--namespace", "monitoring", "get", ...wanted));
+			return { name: `${name}.yml`, mode: 0o644, content: edit(rules) };
+		}),
+	);
+	const input = await tarball(files);
 	await engine.docker(step, ["cp", "-", `${container}:/etc/prometheus/rules`], { input });
 	const { statusCode, body } = await request(`http://127.0.0.1:${port}/-/reload`, { method: "POST" });
 	const said = await body.text();

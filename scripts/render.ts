@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { Command } from "commander";
 import { parse, stringify } from "yaml";
 import { resolverSet } from "../components/dnsResolver/files.ts";
+import { driftDashboardConfigMap, driftRules } from "../components/driftDetection/objects.ts";
 import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
 import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
 import { cacheContainers } from "../components/registryVm/registries.ts";
@@ -45,6 +46,7 @@ async function render(stack: string, folder: string): Promise<void> {
 		};
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
+	const ofDrift = monitoring === undefined ? [] : [driftRules(monitoring), driftDashboardConfigMap(monitoring)];
 	let count = 0;
 	const write = async (path: string, content: string, mode: string) => {
 		const target = join(folder, path);
@@ -56,7 +58,7 @@ async function render(stack: string, folder: string): Promise<void> {
 	for (const [host, files] of Object.entries(hosts))
 		for (const [path, { content, mode, yamlPath }] of Object.entries(files))
 			await write(join(host, path), yamlPath ? inPlace(yamlPath, content) : content, mode);
-	for (const object of manifests)
+	for (const object of [...manifests, ...ofDrift])
 		await write(join("kubernetes", `${object.kind}-${object.metadata.name}.yaml`), stringify(object), "0644");
 	console.log(`${count} files of ${[...Object.keys(hosts), "kubernetes"].join(", ")} are in ${folder}`);
 }

@@ -10,7 +10,7 @@ import {
 	programConfigMap,
 } from "./objects.ts";
 
-/** The probe of the private registry's images, its alerts and its dashboard, in the cluster. */
+/** The probe of the private registry's images, its alerts and its dashboard, in the cluster of the `provider` that its options have. */
 export class IntegrityMonitoring extends pulumi.ComponentResource {
 	/** The name of the CronJob, `<namespace>/<name>`. */
 	readonly cronJob: pulumi.Output<string>;
@@ -21,14 +21,7 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
-		const { context } = settings;
-		const provider = new kubernetes.Provider(`${name}-cluster`, context === undefined ? {} : { context }, {
-			parent: this,
-			// Handed a kubeconfig, the published plugin leaves a copy of it in the temporary folder, token and all. Left
-			// alone, the SDK hands it what KUBECONFIG says; the plugin finds that by itself.
-			transformations: [({ props, opts }) => ({ props: { ...props, kubeconfig: undefined }, opts })],
-		});
-		const child = { parent: this, provider };
+		const child = { parent: this };
 
 		const program = new kubernetes.core.v1.ConfigMap(`${name}-program`, programConfigMap(settings, ca), child);
 		const credentials = new kubernetes.core.v1.Secret(

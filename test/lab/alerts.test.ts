@@ -4,10 +4,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
+import { driftAlerts } from "../../components/driftDetection/alerts.ts";
 import { alertGroups } from "../../components/integrityMonitoring/alerts.ts";
 import { checkout, env, monitoringImage, run } from "./lab.ts";
 
-const groups = alertGroups({ namespace: "monitoring", runbooks: "docs/runbooks" });
+const groups = [
+	...alertGroups({ namespace: "monitoring", runbooks: "docs/runbooks" }),
+	...driftAlerts("docs/runbooks"),
+];
 const rules = groups.flatMap((group) => group.rules);
 const METRIC = "registry_manifest_integrity";
 const INSTANCE = "registry.viktorbarzin.me:5050";
@@ -42,7 +46,48 @@ const probes = { instance: INSTANCE, job: "registry-integrity-probe" };
 /** The time itself, in seconds, each minute. */
 const now = (minutes: number) => `0+60x${minutes}`;
 
+/** Of an hour, in minutes. */
+const HOURS = 60;
+const DRIFT = '{job="drift-detection"}';
+const STACK = '{job="drift-detection",stack="prod"}';
+
 const examples: Record<string, Example> = {
+	DriftDetectionStale: {
+		series: { [`drift_detection_last_run_timestamp${DRIFT}`]: `0x${27 * HOURS} ${27 * 3600}x60` },
+		fires: [26 * HOURS + 31, 27 * HOURS],
+		silent: [25 * HOURS, 26 * HOURS + 30, 27 * HOURS + 2],
+		labels: {},
+	},
+	DriftDetectionNeverRan: {
+		series: { [`drift_detection_last_run_timestamp${DRIFT}`]: `_x${27 * HOURS - 1} 0x60` },
+		fires: [26 * HOURS, 27 * HOURS - 2],
+		silent: [26 * HOURS - 1, 27 * HOURS + 2],
+		labels: {},
+	},
+	DriftPushStale: {
+		series: { [`push_time_seconds${DRIFT}`]: `0x${27 * HOURS} ${27 * 3600}x60` },
+		fires: [26 * HOURS + 31, 27 * HOURS],
+		silent: [26 * HOURS + 30, 27 * HOURS + 2],
+		labels: { job: "drift-detection" },
+	},
+	DriftUnaddressed: {
+		series: { [`drift_stack_age_hours${STACK}`]: "71x60 73x120 0x60" },
+		fires: [121, 180],
+		silent: [60, 120, 182],
+		labels: {},
+	},
+	DriftStacksMany: {
+		series: { [`drift_stack_count${DRIFT}`]: "10x9 11x60 10x30" },
+		fires: [40, 69],
+		silent: [9, 39, 71],
+		labels: { job: "drift-detection" },
+	},
+	DriftStackErrored: {
+		series: { [`drift_error_count${DRIFT}`]: "0x9 1x180 0x30" },
+		fires: [130, 189],
+		silent: [9, 129, 191],
+		labels: { job: "drift-detection" },
+	},
 	RegistryManifestIntegrityFailure: {
 		series: { [`${METRIC}_failures${LABELS}`]: "0x9 2x60 0x30" },
 		fires: [40, 60],
@@ -136,12 +181,18 @@ it("every link leads to a section of the runbook", async () => {
 	}
 });
 
-it("has the three agreed alerts with their thresholds", () => {
-	const agreed = rules.filter(({ alert }) => /IntegrityFailure|ProbeStale|CatalogInaccessible/.test(alert));
+it("has the agreed alerts with their thresholds", () => {
+	const agreed = rules.filter(({ alert }) =>
+		/IntegrityFailure|ProbeStale|CatalogInaccessible|DriftDetectionStale|Unaddressed|Many|StackErrored/.test(alert),
+	);
 	expect(agreed.map(({ alert, expr, for: duration, labels }) => [alert, expr, duration, labels.severity])).toEqual([
 		["RegistryManifestIntegrityFailure", "registry_manifest_integrity_failures > 0", "30m", "critical"],
 		["RegistryCatalogInaccessible", "registry_manifest_integrity_catalog_accessible == 0", "15m", "critical"],
 		["RegistryIntegrityProbeStale", "time() - registry_manifest_integrity_last_run_timestamp > 3600", "15m", "warning"],
+		["DriftDetectionStale", "time() - max(drift_detection_last_run_timestamp) > 26*3600", "30m", "warning"],
+		["DriftUnaddressed", "max(drift_stack_age_hours) > 72", "1h", "warning"],
+		["DriftStacksMany", "drift_stack_count > 10", "30m", "warning"],
+		["DriftStackErrored", "drift_error_count > 0", "2h", "warning"],
 	]);
 });
 

@@ -1,0 +1,25 @@
+/** Every Kubernetes object of the drift detection, as the cluster gets it. */
+import { type RulesPlace, rulesObject } from "../alertRules.ts";
+import { driftAlerts } from "./alerts.ts";
+import { driftDashboard } from "./dashboard.ts";
+import { JOB } from "./names.ts";
+
+export interface DriftDetectionSettings extends RulesPlace {
+	/** What the alerts' runbook links begin with. */
+	runbooks: string;
+}
+
+/** The alerts, in the form that Prometheus takes there. */
+export function driftRules(settings: DriftDetectionSettings) {
+	return rulesObject(JOB, settings, driftAlerts(settings.runbooks));
+}
+
+/** The dashboard, for a Grafana whose sidecar looks for that label. */
+export function driftDashboardConfigMap({ namespace }: DriftDetectionSettings) {
+	return {
+		apiVersion: "v1" as const,
+		kind: "ConfigMap" as const,
+		metadata: { name: `${JOB}-dashboard`, namespace, labels: { grafana_dashboard: "1" } },
+		data: { "drift-detection.json": driftDashboard() },
+	};
+}
