@@ -3,6 +3,13 @@ import { z } from "zod";
 import { type DnsRole, dnsNames, dnsRole } from "./components/dnsResolver/args.ts";
 import { driftDetectionConfig } from "./components/driftDetection/args.ts";
 import { CANARY, monitoringConfig } from "./components/integrityMonitoring/args.ts";
+import {
+	type KeyConfig,
+	keyConfig,
+	type VaultConfig,
+	vaultConfig,
+	woodpeckerConfig,
+} from "./components/keyMirror/args.ts";
 import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
 import type { Connection } from "./host/ssh.ts";
 
@@ -60,6 +67,9 @@ const host = z.strictObject({
 		.describe("Since when the host is only declared, and reported, because it can't be reached: a date."),
 	registry: registryRole.optional().describe("Its role as a container-registry VM. None by default."),
 	dns: dnsRole.optional().describe("Its role as a host whose resolver is managed. None by default."),
+	key: keyConfig
+		.optional()
+		.describe("Where its login key is let in, and where copies of it are. Not managed by default."),
 });
 
 /** Describes a key in Pulumi.yaml, too. `secret` where it has to be encrypted in the stack's file. */
@@ -69,7 +79,7 @@ const key = <Type extends z.ZodType>(type: Type, description: string, secret = f
 const schema = z.strictObject({
 	hosts: key(
 		z.record(hostName, host),
-		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, registry (uiPort, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
+		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, key (label, options, vault, secret), registry (uiPort, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
 	),
 	sshPrivateKeys: key(
 		z.record(hostName, privateKey),
@@ -96,6 +106,14 @@ const schema = z.strictObject({
 	driftDetection: key(
 		driftDetectionConfig.optional(),
 		"The drift run's report, none by default - pushgateway (URL, as the run reaches it), prometheus (URL), branch (that the checkout has to be at), accepted (a list of resource, path, reason, until)",
+	),
+	vault: key(
+		vaultConfig.optional(),
+		"Where copies of login keys are in Vault (VAULT_ADDR) - mount (secret), policies (whether those are managed, false)",
+	),
+	woodpecker: key(
+		woodpeckerConfig.optional(),
+		"The Woodpecker that has copies of login keys and runs the pipelines, none by default - server (URL), repository (its number)",
 	),
 	registryCa: key(
 		pem("CERTIFICATE").optional(),
@@ -128,6 +146,7 @@ export interface Host {
 	connection: Connection;
 	registry?: RegistryRole;
 	dns?: DnsRole;
+	key?: KeyConfig;
 }
 
 /** A host that is declared, and can't be reached for now. */
@@ -139,7 +158,9 @@ export interface DeferredHost {
 	since: string;
 }
 
-export interface Config extends Omit<Values, "hosts" | "sshPrivateKeys" | "firstRegistry" | keyof RegistryVmSecrets> {
+export interface Config
+	extends Omit<Values, "hosts" | "sshPrivateKeys" | "firstRegistry" | "vault" | keyof RegistryVmSecrets> {
+	vault: VaultConfig;
 	hosts: Host[];
 	deferred: DeferredHost[];
 	/** The registry VM that was there first, or is the only one; undefined where there is none. */
@@ -231,13 +252,15 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 	return {
 		...shown,
 		firstRegistry: shown.firstRegistry ?? managed.find(([, { registry }]) => registry)?.[0],
+		vault: shown.vault ?? vaultConfig.parse({}),
 		canary: shown.monitoring?.canary ?? CANARY,
 		secrets: { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, tlsCertificate, tlsPrivateKey },
-		hosts: managed.map(([name, { address, port, user, hostKey = "", registry, dns }]) => ({
+		hosts: managed.map(([name, { address, port, user, hostKey = "", registry, dns, key }]) => ({
 			name,
 			connection: { host: address, port, user, privateKey: sshPrivateKeys[name] ?? "", hostKey },
 			...(registry && { registry }),
 			...(dns && { dns }),
+			...(key && { key }),
 		})),
 		deferred: all.flatMap(([name, { address, port, deferred: since }]) =>
 			since === undefined ? [] : [{ name, address, port, since }],
@@ -262,14 +285,23 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 }
 
 /** What is wrong although each value by itself is right. */
-function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry }: Values): string[] {
+function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry, woodpecker }: Values): string[] {
 	const problems: string[] = [];
 	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
-	for (const [name, { hostKey, port, registry, dns }] of reached) {
+	const copies = new Map<string, string>();
+	for (const [name, { hostKey, port, registry, dns, key }] of reached) {
+		if (key?.secret && woodpecker === undefined)
+			problems.push(`${missingKey(stack, ["woodpecker"])}: hosts.${name}.key.secret is kept there`);
+		for (const place of [key?.vault && `key.vault ${key.vault}`, key?.secret && `key.secret ${key.secret.name}`]) {
+			if (!place) continue;
+			const other = copies.get(place);
+			if (other !== undefined) problems.push(`hosts.${name}: ${place} is already the copy of the key of ${other}`);
+			copies.set(place, name);
+		}
 		if (hostKey === undefined) problems.push(missingKey(stack, ["hosts", name, "hostKey"]));
 		if (sshPrivateKeys[name] === undefined) problems.push(missingKey(stack, ["sshPrivateKeys", name]));
-		if (registry === undefined && dns === undefined)
-			problems.push(`hosts.${name}: has no role; give it registry or dns, or take it out`);
+		if (registry === undefined && dns === undefined && key === undefined)
+			problems.push(`hosts.${name}: has no role; give it registry, dns or key, or take it out`);
 		if (registry) problems.push(...overlaps(name, registry.subnet, hosts));
 		const ports = registry && [...registry.caches, registry.private].map(({ port }) => port).concat(registry.uiPort);
 		if (ports?.includes(port)) problems.push(`hosts.${name}.registry: port ${port} is already used by SSH`);

@@ -1,8 +1,10 @@
 import * as pulumi from "@pulumi/pulumi";
+import * as vault from "@pulumi/vault";
 import { clusterProvider } from "./components/cluster.ts";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
@@ -41,9 +43,18 @@ const probes = registries.flatMap(({ name, role, component }) => {
 	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca };
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { provider, dependsOn: component })];
 });
-if (monitoring && provider) new DriftDetection("drift-detection", monitoring, { provider });
+if (monitoring && provider)
+	new DriftDetection("drift-detection", { ...monitoring, woodpecker: config.woodpecker }, { provider });
 
-const managed = [...resolvers, ...registries];
+const mirrored = config.hosts.flatMap((host) => (host.key ? [{ ...host, key: host.key }] : []));
+// A child token of the login's would need a right of its own.
+const copies = mirrored.some(({ key }) => key.vault) && new vault.Provider("vault", { skipChildToken: true });
+const keys = mirrored.map(({ name, connection, key }) => {
+	const args = { connection, key, vault: config.vault, woodpecker: config.woodpecker };
+	return { name, component: new KeyMirror(`key-${name}`, args, copies ? { provider: copies } : {}) };
+});
+
+const managed = [...resolvers, ...registries, ...keys];
 /** Where clients reach the registries, by VM and name. */
 export const urls = Object.fromEntries(registries.map(({ name, component }) => [name, component.urls]));
 /** By VM and group: new whenever something of the group was changed there. */

@@ -96,6 +96,12 @@ export const monitoring = {
 	alertmanager: { container: `${PREFIX}-alertmanager`, address: `${NET}.33`, port: 29_093 },
 };
 
+/** Vault, by TLS; in memory, so that it is empty after a restart, until the next `pulumi up`. */
+export const vault = { container: `${PREFIX}-vault`, address: `${NET}.34`, port: 28_200 };
+
+/** The stand-in for Woodpecker, and the number of its repository. */
+export const woodpecker = { container: `${PREFIX}-woodpecker`, address: `${NET}.35`, port: 28_000, repository: 1 };
+
 /** Where a port of the registry VM is on this machine. */
 export function published(port: number): number {
 	return port + OFFSET;

@@ -33,6 +33,7 @@ export interface Images {
 	pause: string;
 	node: string;
 	monitoring: string;
+	vault: string;
 }
 
 /** Builds what the engine doesn't have yet; `onBuild` is told what that is. */
@@ -59,7 +60,8 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 		{ npm: { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" } },
 	);
 	const monitoring = await build("monitoring", { BASE: base });
-	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring };
+	const vault = await build("vault", {}, { tool: "vault" });
+	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring, vault };
 }
 
 /** Gives back the disk of what these were before their manifests changed; what still runs is kept. */

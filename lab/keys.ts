@@ -8,8 +8,10 @@ import { paths } from "./paths.ts";
 import type { Step } from "./run.ts";
 
 export interface Keys {
-	/** The pair that logs in to the machines. */
+	/** The pair that logs in to the registry VM and the cluster's machine. */
 	login: { private: string; public: string; privatePath: string };
+	/** The pair that logs in to the Proxmox host. */
+	proxmoxLogin: { private: string; public: string; privatePath: string };
 	/** The registry VM's own pair. */
 	host: { private: string; public: string };
 	/** The CA that signed the private registry's certificate. */
@@ -26,6 +28,10 @@ export interface Keys {
 		kubeconfig: string;
 	};
 	dockerhub: { username: string; password: string };
+	/** Vault's certificate, and the token that may do everything there. */
+	vault: { certificate: string; certificateKey: string; token: string };
+	/** Of an administrator of the repository. */
+	woodpecker: { token: string };
 }
 
 const path = (name: string) => join(paths.keys, name);
@@ -35,12 +41,15 @@ const text = (name: string) => readFile(path(name), "utf8");
 export async function makeKeys(step: Step): Promise<Keys> {
 	await mkdir(paths.keys, { recursive: true, mode: 0o700 });
 	await sshPair(step, "login", "woodpecker-registry-config-sync");
+	await sshPair(step, "proxmox-login", "woodpecker-pve-nfs-exports-sync");
 	await sshPair(step, "host", registryVm.hostname);
 	await certificateAuthority(step);
 	await certificate(step, "registry", `DNS:${privateRegistry.hostname},DNS:localhost,IP:127.0.0.1`);
 	await certificate(step, "kubernetes", `IP:${kubernetes.address},IP:127.0.0.1,DNS:localhost`);
+	await certificate(step, "vault", "IP:127.0.0.1,DNS:localhost");
 	await serviceAccountKey(step);
-	for (const name of ["registry-password", "dockerhub-password", "kubernetes-token"]) {
+	const made = ["registry-password", "dockerhub-password", "kubernetes-token", "vault-token", "woodpecker-token"];
+	for (const name of made) {
 		if (!(await exists(path(name)))) await writeWhole(path(name), randomBytes(18).toString("base64url"));
 	}
 	await writeWhole(
@@ -55,6 +64,11 @@ export async function makeKeys(step: Step): Promise<Keys> {
 export async function readKeys(): Promise<Keys> {
 	return {
 		login: { private: await text("login"), public: (await text("login.pub")).trim(), privatePath: path("login") },
+		proxmoxLogin: {
+			private: await text("proxmox-login"),
+			public: (await text("proxmox-login.pub")).trim(),
+			privatePath: path("proxmox-login"),
+		},
 		host: { private: await text("host"), public: (await text("host.pub")).trim().split(" ").slice(0, 2).join(" ") },
 		caPath: path("ca.pem"),
 		certificate: await text("registry.pem"),
@@ -68,6 +82,12 @@ export async function readKeys(): Promise<Keys> {
 		},
 		registry: { user: "lab", password: await text("registry-password") },
 		dockerhub: { username: "lab-account", password: await text("dockerhub-password") },
+		vault: {
+			certificate: await text("vault.pem"),
+			certificateKey: await text("vault.key"),
+			token: await text("vault-token"),
+		},
+		woodpecker: { token: await text("woodpecker-token") },
 	};
 }
 
@@ -79,15 +99,18 @@ export const sshConfigPath = path("ssh_config");
 
 async function sshConfig(): Promise<void> {
 	const { host } = await readKeys();
-	const machines = { registry: registryVm.sshPort, [proxmox.hostname]: proxmox.sshPort };
-	const ports = Object.values(machines);
+	const machines = {
+		registry: { port: registryVm.sshPort, key: "login" },
+		[proxmox.hostname]: { port: proxmox.sshPort, key: "proxmox-login" },
+	};
+	const ports = Object.values(machines).map(({ port }) => port);
 	await writeWhole(path("known_hosts"), ports.map((port) => `[127.0.0.1]:${port} ${host.public}\n`).join(""));
 	const entries = Object.entries(machines).map(
-		([name, port]) => `Host ${name}
+		([name, { port, key }]) => `Host ${name}
 	HostName 127.0.0.1
 	Port ${port}
 	User root
-	IdentityFile ${path("login")}
+	IdentityFile ${path(key)}
 	IdentitiesOnly yes
 	UserKnownHostsFile ${path("known_hosts")}
 	StrictHostKeyChecking yes

@@ -84,7 +84,8 @@ export async function startPublicDns(engine: Engine, step: Step, images: Images)
 
 /** A Proxmox host, as far as its resolver goes. */
 export async function startProxmox(engine: Engine, step: Step, images: Images, keys: Keys): Promise<void> {
-	await startMachine(engine, step, { ...proxmox, ports: { 22: proxmox.sshPort } }, images.proxmox, keys, ["ssh"]);
+	const machine = { ...proxmox, ports: { 22: proxmox.sshPort }, login: keys.proxmoxLogin.public };
+	await startMachine(engine, step, machine, images.proxmox, keys, ["ssh"]);
 }
 
 /** Starts the upstream registries; resolves with where each one is reached from here, by cache name. */
@@ -109,6 +110,8 @@ export interface Machine {
 	address: string;
 	/** By port of the machine: where it is on this machine's loopback. */
 	ports: Record<number, number>;
+	/** The public key that may log in; the registry VM's by default. */
+	login?: string;
 	/** What it has that no other machine has. */
 	files?: TarEntry[];
 }
@@ -154,7 +157,7 @@ export async function startMachine(
 		].flat(),
 		[
 			{ name: "etc/ssh/ssh_host_ed25519_key", mode: 0o600, content: keys.host.private },
-			{ name: "root/.ssh/authorized_keys", mode: 0o600, content: `${keys.login.public}\n` },
+			{ name: "root/.ssh/authorized_keys", mode: 0o600, content: `${machine.login ?? keys.login.public}\n` },
 			{ name: "etc/netplan/50-cloud-init.yaml", mode: 0o600, content: netplan(machine.address) },
 			...(machine.files ?? []),
 		],

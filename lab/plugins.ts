@@ -9,7 +9,7 @@ import { checkout, paths } from "./paths.ts";
 import { type Step, StepError } from "./run.ts";
 
 /** The plugins by the npm package that pins their version. */
-const published = { command: "@pulumi/command", kubernetes: "@pulumi/kubernetes" };
+const published = { command: "@pulumi/command", kubernetes: "@pulumi/kubernetes", vault: "@pulumi/vault" };
 
 export interface Plugin {
 	name: string;

@@ -18,6 +18,8 @@ import {
 	published,
 	registryVm,
 	STACK,
+	vault,
+	woodpecker,
 } from "./estate.ts";
 import { type Keys, kubeconfigPath, sshConfigPath } from "./keys.ts";
 import { vmImages } from "./machines.ts";
@@ -37,13 +39,21 @@ export function environment(engine: Engine, keys: Keys): Record<string, string> 
 		LAB_SSH_CONFIG: sshConfigPath,
 		KUBECONFIG: kubeconfigPath,
 		LAB_DOCKER_HOST: engine.host,
-		...pulumiEnvironment(),
+		LAB_WOODPECKER: woodpeckerUrl,
+		LAB_WOODPECKER_TOKEN: keys.woodpecker.token,
+		...pulumiEnvironment(keys),
 		PATH: [paths.bin, ...PATH].join(":"),
 	};
 }
 
-export function pulumiEnvironment(): Record<string, string> {
+const woodpeckerUrl = `http://127.0.0.1:${woodpecker.port}`;
+
+export function pulumiEnvironment(keys: Keys): Record<string, string> {
 	return {
+		VAULT_ADDR: `https://127.0.0.1:${vault.port}`,
+		VAULT_CACERT: keys.caPath,
+		VAULT_TOKEN: keys.vault.token,
+		WOODPECKER_TOKEN: keys.woodpecker.token,
 		KUBECONFIG: kubeconfigPath,
 		PULUMI_HOME: paths.pulumiHome,
 		PULUMI_BACKEND_URL: `file://${paths.state}`,
@@ -85,6 +95,10 @@ export async function configureStack(
 				prometheus: `http://127.0.0.1:${monitoring.prometheus.port}`,
 			},
 		}),
+		...(isFirst && {
+			vault: { policies: true },
+			woodpecker: { server: woodpeckerUrl, repository: woodpecker.repository },
+		}),
 		dnsNames: { internal: [names.internal.name], external: names.external.name },
 		hosts: {
 			[registryVm.hostname]: {
@@ -97,8 +111,26 @@ export async function configureStack(
 					private: privateRegistry,
 				},
 				dns: { ...servers, netplan: { interface: "eth0" } },
+				...(isFirst && {
+					key: {
+						label: "woodpecker-registry-config-sync",
+						vault: "woodpecker/registry_ssh_key",
+						secret: { name: "registry_ssh_key", events: ["push", "manual"] },
+					},
+				}),
 			},
-			[proxmox.hostname]: { ...reached, port: proxmox.sshPort, dns: servers },
+			[proxmox.hostname]: {
+				...reached,
+				port: proxmox.sshPort,
+				dns: servers,
+				...(isFirst && {
+					key: {
+						label: "woodpecker-pve-nfs-exports-sync",
+						vault: "woodpecker/pve_ssh_key",
+						secret: { name: "pve_ssh_key", events: ["push", "manual", "cron"] },
+					},
+				}),
+			},
 			truenas: { address: "127.0.0.1", port: 9, deferred: "2026-04-19", dns: servers },
 		},
 		registryCa: await readFile(keys.caPath, "utf8"),
@@ -108,7 +140,7 @@ export async function configureStack(
 	};
 	const secrets = {
 		[`sshPrivateKeys.${registryVm.hostname}`]: keys.login.private,
-		[`sshPrivateKeys.${proxmox.hostname}`]: keys.login.private,
+		[`sshPrivateKeys.${proxmox.hostname}`]: keys.proxmoxLogin.private,
 		registryPassword: keys.registry.password,
 		dockerhubPassword: keys.dockerhub.password,
 		tlsPrivateKey: keys.certificateKey,

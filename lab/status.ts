@@ -13,6 +13,8 @@ import {
 	proxmox,
 	published,
 	registryVm,
+	vault,
+	woodpecker,
 } from "./estate.ts";
 import { kubeconfigPath, readKeys, sshConfigPath } from "./keys.ts";
 import { paths } from "./paths.ts";
@@ -47,6 +49,8 @@ export async function status(): Promise<void> {
 	rows.push(["kubernetes", await state(kubernetes.container), `KUBECONFIG=${kubeconfigPath}`]);
 	for (const [name, { container, port }] of Object.entries(monitoring))
 		rows.push([name, await state(container), `http://127.0.0.1:${port}`]);
+	rows.push(["vault", await state(vault.container), `https://127.0.0.1:${vault.port}`]);
+	rows.push(["woodpecker (stand-in)", await state(woodpecker.container), `http://127.0.0.1:${woodpecker.port}`]);
 	rows.push(["proxmox host", await state(proxmox.container), `ssh -F ${sshConfigPath} ${proxmox.hostname}`]);
 	rows.push(["registry VM", await state(registryVm.container), `ssh -F ${sshConfigPath} registry`]);
 	for (const { name, port } of caches) {

@@ -12,6 +12,7 @@ export interface Tool {
 	/** Set where the machine may have a good one already: how to ask it, and the answer that will do. */
 	own?: { args: string[]; accept: RegExp };
 	ldflags?: string;
+	tags?: string;
 	/** True where the tool runs in the lab's Linux containers instead of on this machine. */
 	inside?: true;
 	/** What such a tool is called on PATH all the same, on a machine that can run it. */
@@ -42,6 +43,7 @@ export const tools: Tool[] = [
 		inside: true,
 		outside: "kubectl",
 	},
+	{ name: "vault", binary: "vault", tags: "minimal", inside: true, outside: "vault" },
 	// The largest one late, so that the others don't wait for it.
 	{
 		name: "pulumi",
@@ -56,7 +58,9 @@ export const tools: Tool[] = [
 /** Where the built tool is, whether it exists yet or not. */
 export async function builtPath(tool: Tool): Promise<string> {
 	const source = join(checkout, "lab", "tools", tool.name);
-	const hash = createHash("sha256").update(tool.ldflags ?? "");
+	const hash = createHash("sha256")
+		.update(tool.ldflags ?? "")
+		.update(tool.tags ?? "");
 	for (const entry of (await readdir(source, { recursive: true, withFileTypes: true })).sort((a, b) =>
 		a.name < b.name ? -1 : 1,
 	)) {
@@ -119,7 +123,7 @@ async function build(tool: Tool, target: string, step: Step, showProgress: (line
 		GOMODCACHE: join(paths.tools, "go-mod"),
 		...(tool.inside && { GOOS: "linux" }),
 	};
-	await step.run("go", ["build", "-v", "-trimpath", "-ldflags", ldflags, "-o", half, pkg], {
+	await step.run("go", ["build", "-v", "-trimpath", "-ldflags", ldflags, "-tags", tool.tags ?? "", "-o", half, pkg], {
 		cwd: source,
 		env,
 		onLine: showProgress,

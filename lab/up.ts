@@ -2,6 +2,7 @@
 import { mkdir } from "node:fs/promises";
 import { Listr, PRESET_TIMER } from "listr2";
 import { startKubernetes } from "./cluster.ts";
+import { startVault, startWoodpecker } from "./credentials.ts";
 import { type Engine, startEngine } from "./engine.ts";
 import { caches, isFirst, published, STACK } from "./estate.ts";
 import { buildImages, forgetOldImages, type Images } from "./images.ts";
@@ -29,6 +30,7 @@ interface Context {
 	engine: Engine;
 	images: Images;
 	keys: Keys;
+	/** Of Pulumi. */
 	env: Record<string, string>;
 }
 
@@ -36,7 +38,6 @@ export async function up(): Promise<void> {
 	await mkdir(cache, { recursive: true });
 	await using _lock = await lock();
 	process.env["PATH"] = `${paths.bin}:${process.env["PATH"]}`;
-	const env = { ...pulumiEnvironment() };
 	const tasks = new Listr<Context>(
 		[
 			{
@@ -87,6 +88,7 @@ export async function up(): Promise<void> {
 				title: "Keys and certificates",
 				task: async (context) => {
 					context.keys = await makeKeys(new Step("keys"));
+					context.env = pulumiEnvironment(context.keys);
 				},
 			},
 			{
@@ -96,7 +98,7 @@ export async function up(): Promise<void> {
 					await startNetwork(context.engine, step);
 					await startDns(context.engine, step, context.images);
 					const addresses = await startUpstreams(context.engine, step, context.images);
-					const filled = await fillUpstreams(step, addresses, env);
+					const filled = await fillUpstreams(step, addresses, context.env);
 					if (filled.length > 0) task.title += `: filled ${filled.join(", ")}`;
 				},
 			},
@@ -128,6 +130,14 @@ export async function up(): Promise<void> {
 				task: (context) => startMonitoring(context.engine, new Step("monitoring"), context.images),
 			},
 			{
+				title: "Vault and Woodpecker",
+				enabled: isFirst,
+				task: async ({ engine, images, keys }) => {
+					const step = new Step("credentials");
+					await Promise.all([startVault(engine, step, images, keys), startWoodpecker(engine, step, images, keys)]);
+				},
+			},
+			{
 				title: "Pulumi plugins",
 				task: async (_, task) => {
 					const plugins = await installPlugins(new Step("plugins"));
@@ -138,13 +148,13 @@ export async function up(): Promise<void> {
 				title: `Stack ${STACK}`,
 				task: async (context, task) => {
 					const step = new Step("stack");
-					task.title += `: Pulumi.${STACK}.yaml ${await configureStack(step, context.keys, env)}`;
-					if (await releaseStack(step, env)) task.title += ", unlocked after a run that was killed";
+					task.title += `: Pulumi.${STACK}.yaml ${await configureStack(step, context.keys, context.env)}`;
+					if (await releaseStack(step, context.env)) task.title += ", unlocked after a run that was killed";
 				},
 			},
 			{
 				title: "pulumi up",
-				task: async (_, task) => {
+				task: async ({ env }, task) => {
 					const step = new Step("pulumi-up");
 					const output = await step.run(
 						"pulumi",

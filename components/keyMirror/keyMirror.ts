@@ -1,0 +1,90 @@
+import * as pulumi from "@pulumi/pulumi";
+import * as vault from "@pulumi/vault";
+import { FileSet } from "../../host/resources.ts";
+import type { Connection } from "../../host/ssh.ts";
+import { Secret } from "../../woodpecker/resources.ts";
+import type { KeyConfig, VaultConfig, WoodpeckerConfig } from "./args.ts";
+import { entryOf, policiesOf } from "./entry.ts";
+import { authorizedLine, withNewline } from "./sshKey.ts";
+import { readEntry } from "./vault.ts";
+
+export interface KeyMirrorArgs {
+	/** How the host is reached; its private key is the one that is let in, and copied. Secret. */
+	connection: Connection;
+	/** Where the key is let in, and where its copies are. */
+	key: KeyConfig;
+	/** Needed where the key has a copy in Vault. */
+	vault: VaultConfig;
+	/** Needed where the key has a copy in Woodpecker. */
+	woodpecker: WoodpeckerConfig | undefined;
+}
+
+/**
+ * A host's login key: its line in authorized_keys, and its copies in Vault and Woodpecker. The line changes last, so that
+ * whoever uses a copy always has a key that is let in. Vault is that of the `provider` that its options have.
+ */
+export class KeyMirror extends pulumi.ComponentResource {
+	/** Why the host could not be reached, a sentence; empty where it was. */
+	readonly unreachable: pulumi.Output<string>;
+	/** Known once all of it is done. */
+	readonly done: pulumi.Output<unknown>;
+
+	constructor(name: string, args: KeyMirrorArgs, options?: pulumi.ComponentResourceOptions) {
+		super("homelab:credentials:KeyMirror", name, {}, options);
+		const { connection, key, woodpecker } = args;
+		const copies: pulumi.Resource[] = [];
+		if (key.vault !== undefined) copies.push(...this.inVault(name, key.vault, args));
+		if (key.secret !== undefined && woodpecker !== undefined) {
+			const value = withNewline(connection.privateKey);
+			copies.push(new Secret(`${name}-woodpecker`, { ...woodpecker, ...key.secret, value }, { parent: this }));
+		}
+		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };
+		const next = { label: `${key.label}.next` };
+		const file = { present: [line], absent: [next], notify: [], effect: "who may log in changes" };
+		const fileSet = new FileSet(
+			name,
+			{
+				name: "key",
+				connection,
+				preconditions: [],
+				checks: [],
+				conditions: {},
+				files: {},
+				lines: { "/root/.ssh/authorized_keys": file },
+			},
+			// Nobody is locked out because a key is no longer declared.
+			{ parent: this, dependsOn: copies, retainOnDelete: true },
+		);
+		this.unreachable = fileSet.unreachable;
+		this.done = fileSet.revisions;
+		this.registerOutputs({ unreachable: this.unreachable });
+	}
+
+	private inVault(
+		name: string,
+		path: string,
+		{ connection, vault: { mount, policies }, key }: KeyMirrorArgs,
+	): pulumi.Resource[] {
+		const entry = entryOf(connection, key);
+		const dataJson = pulumi.secret(JSON.stringify(entry));
+		// Vault looks for it among the options. What is there as declared was written when the version was one less.
+		const cas = readEntry(mount, path).then(({ version, data }) =>
+			String(data !== undefined && JSON.stringify(sortedByKey(data)) === JSON.stringify(entry) ? version - 1 : version),
+		);
+		const child = { parent: this };
+		const secret = new vault.kv.SecretV2(
+			`${name}-copy`,
+			{ mount, name: path, dataJson, options: { cas } },
+			{ ...child, retainOnDelete: true },
+		);
+		if (!policies) return [secret];
+		const managed = Object.entries(policiesOf(mount, path, name)).map(
+			([suffix, policy]) => new vault.Policy(`${name}-${suffix}`, { name: `${name}-${suffix}`, policy }, child),
+		);
+		return [secret, ...managed];
+	}
+}
+
+function sortedByKey(data: Record<string, string>): Record<string, string> {
+	return Object.fromEntries(Object.entries(data).sort(([a], [b]) => (a < b ? -1 : 1)));
+}

@@ -1,0 +1,97 @@
+/**
+ * Vault's HTTP API, as far as an entry of a KV version 2 mount goes. Where it is, and the token, are in the
+ * environment, as Vault's own program takes them.
+ */
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { Agent, request } from "undici";
+
+/** Vault does not answer, or refuses; the message says what to do. */
+export class VaultError extends Error {}
+
+export interface Entry {
+	/** Of the newest version, deleted or not; 0 where there never was one. */
+	version: number;
+	/** Undefined where there is none, or it is deleted. */
+	data: Record<string, string> | undefined;
+}
+
+/** The entry at that path below the mount. Throws a VaultError. */
+export async function readEntry(mount: string, path: string): Promise<Entry> {
+	const { status, body } = await ask("GET", `${mount}/data/${path}`);
+	const found = body["data"] as { data?: Record<string, string> | null; metadata?: { version?: number } } | undefined;
+	if (status === 404 && found === undefined) return { version: 0, data: undefined };
+	if (status > 299 && status !== 404) throw refused(status, body, `reading ${mount}/${path}`);
+	const version = found?.metadata?.version;
+	if (version === undefined)
+		throw new VaultError(
+			`${mount} in Vault is not a KV mount of version 2, which keeps old versions; set vault.mount to one`,
+		);
+	return { version, data: found?.data ?? undefined };
+}
+
+/** Writes a new version, if the newest one still is `version`. Throws a VaultError. */
+export async function writeEntry(
+	mount: string,
+	path: string,
+	data: Record<string, string>,
+	version: number,
+): Promise<void> {
+	const { status, body } = await ask("PUT", `${mount}/data/${path}`, { data, options: { cas: version } });
+	if (status > 299) throw refused(status, body, `writing ${mount}/${path}`);
+}
+
+/** Whether the mount is there at all, which a 404 of a path does not tell. */
+function refused(status: number, body: Record<string, unknown>, doing: string): VaultError {
+	const errors = ((body["errors"] as string[] | undefined) ?? []).join("; ").trim();
+	const hint =
+		status === 403
+			? "the token is expired, or its policies do not allow it: log in again (vault login), or see docs/runbooks/credentials.md"
+			: status === 503 || status === 501
+				? "Vault is sealed or not set up: unseal it"
+				: status === 472 || status === 473 || status === 429
+					? "this is a standby: set VAULT_ADDR to the active one"
+					: /check-and-set/.test(errors)
+						? "somebody else wrote it meanwhile: look at what is there, then run it again"
+						: "see the words above";
+	return new VaultError(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
+}
+
+async function ask(method: "GET" | "PUT", path: string, body?: object) {
+	const address = process.env["VAULT_ADDR"];
+	if (!address)
+		throw new VaultError("VAULT_ADDR is not set: it is Vault's URL, for example https://vault.example:8200");
+	const caFile = process.env["VAULT_CACERT"];
+	const agent = new Agent(caFile ? { connect: { ca: readFileSync(caFile, "utf8") } } : {});
+	try {
+		const answer = await request(`${address.replace(/\/+$/, "")}/v1/${path}`, {
+			method,
+			dispatcher: agent,
+			headers: { "x-vault-token": token(), "content-type": "application/json", "x-vault-request": "true" },
+			...(body && { body: JSON.stringify(body) }),
+			signal: AbortSignal.timeout(30_000),
+		});
+		const text = await answer.body.text();
+		const parsed = text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
+		return { status: answer.statusCode, body: parsed };
+	} catch (error) {
+		if (error instanceof VaultError) throw error;
+		const reason = error instanceof SyntaxError ? "something else than Vault answers there" : (error as Error).message;
+		throw new VaultError(
+			`Vault at ${address} was not reached: ${reason}; is it up, and are VAULT_ADDR and VAULT_CACERT right?`,
+		);
+	} finally {
+		await agent.close();
+	}
+}
+
+function token(): string {
+	const inEnvironment = process.env["VAULT_TOKEN"];
+	if (inEnvironment) return inEnvironment;
+	try {
+		return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
+	} catch {
+		throw new VaultError("there is no login to Vault: run vault login, or set VAULT_TOKEN");
+	}
+}

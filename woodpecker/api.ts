@@ -1,0 +1,87 @@
+/** Woodpecker's HTTP API, as far as secrets and crons of a repository go. The token is that of WOODPECKER_TOKEN. */
+import { Agent, interceptors, request } from "undici";
+
+/** Woodpecker does not answer, or not as it should; the message says what to do. */
+export class WoodpeckerError extends Error {}
+
+/** What an answer without a body, or one that there is not, is. */
+export interface Answer {
+	status: number;
+	body: Record<string, unknown> | Record<string, unknown>[] | undefined;
+}
+
+const agent = new Agent().compose(
+	interceptors.retry({
+		methods: ["GET", "PATCH", "DELETE"],
+		statusCodes: [429, 502, 503, 504],
+		maxRetries: 4,
+		minTimeout: 500,
+		maxTimeout: 30_000,
+		throwOnError: false,
+	}),
+);
+
+/** Asks the server at that URL; resolves for 404, too. Throws a WoodpeckerError for all else that is no success. */
+export async function ask(
+	server: string,
+	method: "GET" | "POST" | "PATCH" | "DELETE",
+	path: string,
+	body?: object,
+): Promise<Answer> {
+	const token = process.env["WOODPECKER_TOKEN"];
+	if (!token)
+		throw new WoodpeckerError("WOODPECKER_TOKEN is not set: make a token in Woodpecker's user settings, and export it");
+	const base = server.replace(/\/+$/, "");
+	const { statusCode, headers, text } = await request(`${base}/api${path}`, {
+		method,
+		dispatcher: agent,
+		headers: { authorization: `Bearer ${token}`, "content-type": "application/json", accept: "application/json" },
+		...(body && { body: JSON.stringify(body) }),
+		signal: AbortSignal.timeout(120_000),
+	}).then(
+		async ({ statusCode, headers, body }) => ({ statusCode, headers, text: await body.text() }),
+		(error: Error) => {
+			throw new WoodpeckerError(
+				`Woodpecker at ${base} was not reached: ${error.message}; is it up, and is woodpecker.server right?`,
+			);
+		},
+	);
+	const what = `Woodpecker at ${base} answered ${method} ${path} with ${statusCode}`;
+	if (statusCode === 401)
+		throw new WoodpeckerError(
+			`${what}: it does not accept the token in WOODPECKER_TOKEN; make a new one in its user settings`,
+		);
+	if (statusCode === 403)
+		throw new WoodpeckerError(
+			`${what}: the token's user may not change this repository; it has to be one of its administrators`,
+		);
+	if (statusCode === 404) {
+		if (/repo/i.test(text))
+			throw new WoodpeckerError(
+				`${what}: there is no such repository; woodpecker.repository is its number, as its URL has it`,
+			);
+		return { status: 404, body: undefined };
+	}
+	if (statusCode > 299) throw new WoodpeckerError(`${what}: ${text.trim().slice(0, 300)}`);
+	if (text === "" || statusCode === 204) return { status: statusCode, body: undefined };
+	if (!String(headers["content-type"]).includes("json"))
+		throw new WoodpeckerError(
+			`${what}, but not in JSON: ${text.trim().slice(0, 80)}. Something else answers there, a login page perhaps`,
+		);
+	try {
+		return { status: statusCode, body: JSON.parse(text) as Answer["body"] };
+	} catch {
+		throw new WoodpeckerError(`${what}, but not in JSON: ${text.trim().slice(0, 80)}`);
+	}
+}
+
+/** Every entry of a list, whose pages end with one that is empty. Throws a WoodpeckerError. */
+export async function list(server: string, path: string): Promise<Record<string, unknown>[]> {
+	const all: Record<string, unknown>[] = [];
+	for (let page = 1; page <= 1000; page++) {
+		const { body } = await ask(server, "GET", `${path}?page=${page}&perPage=50`);
+		if (!Array.isArray(body) || body.length === 0) return all;
+		all.push(...body);
+	}
+	throw new WoodpeckerError(`Woodpecker at ${server} gives pages of ${path} without end`);
+}

@@ -1,0 +1,66 @@
+/** `woodpecker:index:Cron`: a schedule of a repository. One of that name that is there already is taken over. */
+import { z } from "zod";
+import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
+import { ask, list } from "./api.ts";
+
+export const cronInputs = z.strictObject({
+	server: z.url().describe("The URL of Woodpecker."),
+	repository: z.number().int().positive().describe("The repository's number, as its URL has it."),
+	name: z.string().min(1).describe("What pipelines call it."),
+	schedule: z.string().min(1).describe("When it runs, for example `0 4 * * *`."),
+	branch: z.string().default("").describe("The branch that it runs. The default branch by default."),
+});
+
+export type CronInputs = z.input<typeof cronInputs>;
+type Declared = z.output<typeof cronInputs>;
+
+export const Cron: ResourceType = {
+	check(inputs) {
+		const result = cronInputs.safeParse(inputs);
+		const failures = (result.error?.issues ?? []).map(({ path, message }) => [path.join("."), message] as const);
+		return { inputs: result.data ?? inputs, failures: Object.fromEntries(failures) };
+	},
+
+	diff(state, inputs) {
+		const diff: Diff = {};
+		for (const key of ["server", "repository", "name"]) if (state[key] !== inputs[key]) diff[key] = "update-replace";
+		for (const key of ["schedule", "branch"]) if (state[key] !== inputs[key]) diff[key] = "update";
+		return diff;
+	},
+
+	async create(inputs, { preview }) {
+		const declared = inputs as Declared;
+		if (!preview) await write(declared);
+		return { id: `${declared.repository}/${declared.name}`, state: inputs };
+	},
+
+	async read(_, state) {
+		const found = await find(state as Declared);
+		if (found === undefined) return undefined;
+		const live: Properties = { ...state, schedule: found["schedule"], branch: found["branch"] ?? "" };
+		return { state: live, inputs: live };
+	},
+
+	async update(_, __, inputs, { preview }) {
+		if (!preview) await write(inputs as Declared);
+		return inputs;
+	},
+
+	async delete(_, state) {
+		const { server, repository } = state as Declared;
+		const found = await find(state as Declared);
+		if (found !== undefined) await ask(server, "DELETE", `/repos/${repository}/cron/${found["id"]}`);
+	},
+};
+
+async function find({ server, repository, name }: Declared): Promise<Record<string, unknown> | undefined> {
+	return (await list(server, `/repos/${repository}/cron`)).find((cron) => cron["name"] === name);
+}
+
+async function write(declared: Declared): Promise<void> {
+	const { server, repository, name, schedule, branch } = declared;
+	const body = { name, schedule, branch };
+	const found = await find(declared);
+	const path = `/repos/${repository}/cron`;
+	await (found ? ask(server, "PATCH", `${path}/${found["id"]}`, body) : ask(server, "POST", path, body));
+}

@@ -1,0 +1,96 @@
+/** `woodpecker:index:Secret`: a secret of a repository. Its value is never given back; what else it has is compared. */
+import { isDeepStrictEqual } from "node:util";
+import { z } from "zod";
+import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
+import { ask, WoodpeckerError } from "./api.ts";
+
+export const events = [
+	...(["push", "pull_request", "pull_request_closed", "pull_request_metadata"] as const),
+	...(["tag", "release", "deployment", "cron", "manual"] as const),
+];
+
+export const secretInputs = z.strictObject({
+	server: z.url().describe("The URL of Woodpecker."),
+	repository: z.number().int().positive().describe("The repository's number, as its URL has it."),
+	name: z
+		.string()
+		.regex(/^[A-Za-z0-9_.-]+$/, "is not a secret's name")
+		.describe("What pipelines call it."),
+	value: z.string().min(1).meta({ secret: true }).describe("What pipelines get."),
+	events: z
+		.array(z.enum(events))
+		.min(1)
+		.describe("In which events pipelines get it; in all others a pipeline that names it fails."),
+	images: z.array(z.string().min(1)).default([]).describe("The only images that get it, plugins. All by default."),
+});
+
+export type SecretInputs = z.input<typeof secretInputs>;
+type Declared = z.output<typeof secretInputs>;
+
+/** What Woodpecker shows beside the secret. */
+const NOTE = "managed by Pulumi";
+
+export const Secret: ResourceType = {
+	check(inputs) {
+		const result = secretInputs.safeParse(inputs);
+		const failures = (result.error?.issues ?? []).map(({ path, message }) => [path.join("."), message] as const);
+		return { inputs: result.data ?? inputs, failures: Object.fromEntries(failures) };
+	},
+
+	diff(state, inputs) {
+		const diff: Diff = {};
+		for (const key of ["server", "repository", "name"]) if (state[key] !== inputs[key]) diff[key] = "update-replace";
+		if (state["value"] !== inputs["value"]) diff["value"] = "update";
+		for (const key of ["events", "images"])
+			if (!isDeepStrictEqual(sorted(state[key]), sorted(inputs[key]))) diff[key] = "update";
+		return diff;
+	},
+
+	async create(inputs, { preview }) {
+		const declared = inputs as Declared;
+		const id = `${declared.repository}/${declared.name}`;
+		if (!preview) await write(declared);
+		return { id, state: inputs };
+	},
+
+	async read(_, state) {
+		const { server, repository, name } = state as Declared;
+		const { body } = await ask(server, "GET", `/repos/${repository}/secrets/${name}`);
+		if (body === undefined) return undefined;
+		const { events: on, images, image, event } = body as Record<string, unknown>;
+		// Older servers had other names for them.
+		const live: Properties = { ...state, events: on ?? event ?? [], images: images ?? image ?? [] };
+		return { state: live, inputs: live };
+	},
+
+	async update(_, __, inputs, { preview }) {
+		if (!preview) await write(inputs as Declared);
+		return inputs;
+	},
+
+	async delete(_, state) {
+		const { server, repository, name } = state as Declared;
+		await ask(server, "DELETE", `/repos/${repository}/secrets/${name}`);
+	},
+};
+
+/** Makes it or changes it, and looks whether it is then as declared. */
+async function write({ server, repository, name, value, events, images }: Declared): Promise<void> {
+	const path = `/repos/${repository}/secrets`;
+	const body = { name, value, events, images, note: NOTE };
+	const exists = (await ask(server, "GET", `${path}/${name}`)).body !== undefined;
+	await (exists ? ask(server, "PATCH", `${path}/${name}`, body) : ask(server, "POST", path, body));
+	const { body: live } = await ask(server, "GET", `${path}/${name}`);
+	const kept = live as { events?: unknown; images?: unknown } | undefined;
+	if (
+		!isDeepStrictEqual(sorted(kept?.events), sorted(events)) ||
+		!isDeepStrictEqual(sorted(kept?.images), sorted(images))
+	)
+		throw new WoodpeckerError(
+			`Woodpecker at ${server} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.events)} and images ${JSON.stringify(kept?.images)}; is it older than 1.0?`,
+		);
+}
+
+function sorted(value: unknown): unknown {
+	return Array.isArray(value) ? [...value].sort() : (value ?? []);
+}
