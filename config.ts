@@ -82,8 +82,8 @@ const schema = z.strictObject({
 		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, key (label, options, vault, secret), registry (uiPort, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
 	),
 	sshPrivateKeys: key(
-		z.record(hostName, privateKey),
-		"The private key that logs in, by host name, unencrypted OpenSSH or PEM",
+		z.record(hostName.or(z.string().regex(/^[a-z][a-z0-9-]*\.next$/)), privateKey),
+		"The private key that logs in, by host name, unencrypted OpenSSH or PEM; <host>.next is the one that a rotation is about to put in its place",
 		true,
 	),
 	firstRegistry: key(
@@ -306,7 +306,7 @@ function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry, w
 		const ports = registry && [...registry.caches, registry.private].map(({ port }) => port).concat(registry.uiPort);
 		if (ports?.includes(port)) problems.push(`hosts.${name}.registry: port ${port} is already used by SSH`);
 	}
-	for (const name of Object.keys(sshPrivateKeys))
+	for (const name of Object.keys(sshPrivateKeys).map((key) => key.replace(/\.next$/, "")))
 		if (hosts[name] === undefined) problems.push(`sshPrivateKeys.${name}: there is no such host in hosts`);
 	const vms = reached.filter(([, { registry }]) => registry).map(([name]) => name);
 	if (firstRegistry === undefined && vms.length > 1)

@@ -22,6 +22,22 @@ export async function stackValues(stack: string | undefined): Promise<Record<str
 	);
 }
 
+/**
+ * Sets a value in the stack's file; `path` is as `pulumi config set --path` takes it. The value goes through a pipe: not
+ * into the process list. Throws a ConfigError.
+ */
+export async function setValue(
+	stack: string | undefined,
+	path: string,
+	value: string,
+	{ secret }: { secret: boolean },
+): Promise<void> {
+	const more = [...(stack === undefined ? [] : ["--stack", stack]), secret ? "--secret" : "--plaintext"];
+	const args = ["config", "set", "--non-interactive", "--path", path, ...more];
+	const { stderr, failed } = await execa("pulumi", args, { reject: false, input: value });
+	if (failed) throw new ConfigError(`${path} can't be set in the stack's config: ${stderr}`);
+}
+
 export interface StackValue {
 	value: string;
 	secret: boolean;

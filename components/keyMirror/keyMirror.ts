@@ -39,8 +39,7 @@ export class KeyMirror extends pulumi.ComponentResource {
 			copies.push(new Secret(`${name}-woodpecker`, { ...woodpecker, ...key.secret, value }, { parent: this }));
 		}
 		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };
-		const next = { label: `${key.label}.next` };
-		const file = { present: [line], absent: [next], notify: [], effect: "who may log in changes" };
+		const file = { present: [line], absent: [], notify: [], effect: "who may log in changes" };
 		const fileSet = new FileSet(
 			name,
 			{

@@ -50,7 +50,7 @@ function refused(status: number, body: Record<string, unknown>, doing: string): 
 			? "the token is expired, or its policies do not allow it: log in again (vault login), or see docs/runbooks/credentials.md"
 			: status === 503 || status === 501
 				? "Vault is sealed or not set up: unseal it"
-				: status === 472 || status === 473 || status === 429
+				: status === 307 || status === 429 || status === 472 || status === 473
 					? "this is a standby: set VAULT_ADDR to the active one"
 					: /check-and-set/.test(errors)
 						? "somebody else wrote it meanwhile: look at what is there, then run it again"
@@ -68,7 +68,7 @@ async function ask(method: "GET" | "PUT", path: string, body?: object) {
 		const answer = await request(`${address.replace(/\/+$/, "")}/v1/${path}`, {
 			method,
 			dispatcher: agent,
-			headers: { "x-vault-token": token(), "content-type": "application/json", "x-vault-request": "true" },
+			headers: { "x-vault-token": token(), "content-type": "application/json" },
 			...(body && { body: JSON.stringify(body) }),
 			signal: AbortSignal.timeout(30_000),
 		});
