@@ -14,7 +14,7 @@ await new Command()
 	.name("npm run recover-key --")
 	.description("Get a host's login key from Vault (VAULT_ADDR, and a login), and print the command that uses it.")
 	.argument("<host>", "as in the stack's config")
-	.argument("[folder]", "where the key and known_hosts are written to", "recovered-key")
+	.argument("[folder]", "where the key and its known_hosts are written to", "recovered-key")
 	.option("--stack <name>", "the stack in whose file the host is", "prod")
 	.action((host: string, folder: string, { stack }: { stack: string }) => recover(host, resolve(folder), stack))
 	.parseAsync()
@@ -39,10 +39,11 @@ async function recover(name: string, folder: string, stack: string): Promise<voi
 			`the entry ${mount}/${path} in Vault has no ${privateKey ? "known_hosts_entry" : "private_key"}`,
 		);
 	await mkdir(folder, { recursive: true, mode: 0o700 });
-	const [key, knownHosts] = [join(folder, name), join(folder, "known_hosts")];
+	const [key, knownHosts] = [join(folder, name), join(folder, `${name}.known_hosts`)];
 	await keep(key, withNewline(privateKey));
 	await keep(knownHosts, `${knownHost.trim()}\n`);
-	const options = ["IdentitiesOnly=yes", `UserKnownHostsFile=${quoted(knownHosts)}`, "StrictHostKeyChecking=yes"];
+	// ssh itself takes a space for the end of a file's name, unless it is between quotes of its own.
+	const options = ["IdentitiesOnly=yes", quoted(`UserKnownHostsFile="${knownHosts}"`), "StrictHostKeyChecking=yes"];
 	console.log(`ssh -i ${quoted(key)} ${options.map((one) => `-o ${one}`).join(" ")} -p ${port} ${user}@${address}`);
 }
 

@@ -61,6 +61,8 @@ async function rotate(name: string, { stack, dryRun }: Options): Promise<void> {
 	step(`log in with ${key.vault ? "what Vault has" : "the new key"}`);
 	if (dryRun) return;
 
+	// A host that is down has nothing begun that it would have to finish.
+	if (begun === undefined) await provesLogin(connection, connection.privateKey);
 	const next = withNewline(begun ?? newPrivateKey(key.label));
 	if (begun === undefined) await setValue(stack, path, next, { secret: true });
 	const isSwapped = publicKeyOf(next) === publicKeyOf(connection.privateKey);

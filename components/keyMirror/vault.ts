@@ -21,8 +21,9 @@ export interface Entry {
 export async function readEntry(mount: string, path: string): Promise<Entry> {
 	const { status, body } = await ask("GET", `${mount}/data/${path}`);
 	const found = body["data"] as { data?: Record<string, string> | null; metadata?: { version?: number } } | undefined;
-	if (status === 404 && found === undefined) return { version: 0, data: undefined };
-	if (status > 299 && status !== 404) throw refused(status, body, `reading ${mount}/${path}`);
+	const never = status === 404 && found === undefined && (body["errors"] as unknown[] | undefined)?.length === 0;
+	if (never) return { version: 0, data: undefined };
+	if (status > 299 && (status !== 404 || found === undefined)) throw refused(status, body, `reading ${mount}/${path}`);
 	const version = found?.metadata?.version;
 	if (version === undefined)
 		throw new VaultError(
@@ -42,7 +43,6 @@ export async function writeEntry(
 	if (status > 299) throw refused(status, body, `writing ${mount}/${path}`);
 }
 
-/** Whether the mount is there at all, which a 404 of a path does not tell. */
 function refused(status: number, body: Record<string, unknown>, doing: string): VaultError {
 	const errors = ((body["errors"] as string[] | undefined) ?? []).join("; ").trim();
 	const hint =
@@ -54,7 +54,9 @@ function refused(status: number, body: Record<string, unknown>, doing: string): 
 					? "this is a standby: set VAULT_ADDR to the active one"
 					: /check-and-set/.test(errors)
 						? "somebody else wrote it meanwhile: look at what is there, then run it again"
-						: "see the words above";
+						: /no handler for route/.test(errors)
+							? `there is no mount there: set vault.mount to that of a KV engine of version 2`
+							: "its own log says more";
 	return new VaultError(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
 }
 

@@ -1,0 +1,57 @@
+/** Reading an entry of Vault, where Vault does not answer as it should. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, describe, expect, it } from "vitest";
+import { readEntry, writeEntry } from "../../../components/keyMirror/vault.ts";
+
+let server: Server | undefined;
+afterEach(() => {
+	server?.close();
+	for (const name of ["VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT"]) delete process.env[name];
+});
+
+async function saying(status: number, body: string): Promise<void> {
+	const made = createServer((_, response) => response.writeHead(status).end(body)).listen(0, "127.0.0.1");
+	server = made;
+	await new Promise((resolve) => made.once("listening", resolve));
+	process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+	process.env["VAULT_TOKEN"] = "token-of-a-test";
+}
+
+describe("what can't be read is an error with what to do", () => {
+	it.each([
+		["sealed", 503, '{"errors":["Vault is sealed"]}', "Vault is sealed; Vault is sealed or not set up: unseal it"],
+		["a standby", 307, "", "this is a standby: set VAULT_ADDR to the active one"],
+		["a token that is over", 403, '{"errors":["permission denied"]}', "log in again (vault login)"],
+		["a KV mount of version 1", 200, '{"data":{"private_key":"x"}}', "is not a KV mount of version 2"],
+		["a mount that there is not", 404, '{"errors":["no handler for route"]}', "there is no mount there"],
+		["something else", 200, "<html>", "something else than Vault answers there"],
+	])("%s", async (_, status, body, message) => {
+		await saying(status, body);
+		await expect(readEntry("secret", "a")).rejects.toThrow(message);
+	});
+
+	it("no address, no login, nobody there", async () => {
+		await expect(readEntry("secret", "a")).rejects.toThrow("VAULT_ADDR is not set");
+		await saying(200, "");
+		await new Promise((resolve) => server?.close(resolve));
+		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*; is it up/);
+	});
+
+	it("somebody else wrote it meanwhile", async () => {
+		await saying(400, '{"errors":["check-and-set parameter did not match the current version"]}');
+		await expect(writeEntry("secret", "a", {}, 3)).rejects.toThrow("somebody else wrote it meanwhile");
+	});
+});
+
+describe("an entry", () => {
+	it("that never was has version 0", async () => {
+		await saying(404, '{"errors":[]}');
+		expect(await readEntry("secret", "a")).toEqual({ version: 0, data: undefined });
+	});
+
+	it("that is deleted has a version, and no data", async () => {
+		await saying(404, '{"data":{"data":null,"metadata":{"version":7,"deletion_time":"2026-04-19T00:00:00Z"}}}');
+		expect(await readEntry("secret", "a")).toEqual({ version: 7, data: undefined });
+	});
+});

@@ -1,0 +1,279 @@
+/** A host's login key: let in, copied to Vault and Woodpecker, kept so, got back, and rotated. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { readEntry, writeEntry } from "../../components/keyMirror/vault.ts";
+import { proxmox, STACK, vault } from "../../lab/estate.ts";
+import { paths } from "../../lab/paths.ts";
+import { docker, drift, env, pulumi, run, up, type Variant, variant } from "./lab.ts";
+
+const ENTRY = "secret/woodpecker/registry_ssh_key";
+const AUTHORIZED = "/root/.ssh/authorized_keys";
+let folder: string;
+
+beforeAll(async () => {
+	folder = await mkdtemp(join(tmpdir(), "credentials-test-"));
+	await up();
+});
+afterAll(async () => {
+	await up();
+	await rm(folder, { recursive: true });
+});
+
+/** Vault's own program. */
+const vaultCli = (...args: string[]) => run("vault", args);
+
+async function entry(): Promise<{ data: Record<string, string>; metadata: { version: number } }> {
+	const { stdout } = await vaultCli("kv", "get", "-format=json", ENTRY);
+	return JSON.parse(stdout).data;
+}
+
+async function woodpecker(method: string, path: string, body?: object): Promise<unknown> {
+	const headers = { authorization: `Bearer ${env("LAB_WOODPECKER_TOKEN")}` };
+	const options = { method, headers, ...(body && { body: JSON.stringify(body) }) };
+	const response = await fetch(`${env("LAB_WOODPECKER")}/api/repos/1${path}`, options);
+	return response.status === 204 ? undefined : response.json();
+}
+
+const onVm = (command: string) => run("ssh", ["-F", env("LAB_SSH_CONFIG"), "registry", command]);
+
+describe("the copy in Vault", () => {
+	it("is the key as ssh takes it, its public half, and the host's line for known_hosts; what is beside it stays", async () => {
+		await vaultCli("kv", "put", "secret/woodpecker", "mine=kept");
+		const { data } = await entry();
+		expect(Object.keys(data).sort()).toEqual(["known_hosts_entry", "private_key", "public_key"]);
+		expect(data["private_key"]).toBe(await readFile(join(paths.keys, "login"), "utf8"));
+		expect(data["public_key"]).toBe((await readFile(join(paths.keys, "login.pub"), "utf8")).trim());
+		expect(await readFile(join(paths.keys, "known_hosts"), "utf8")).toContain(`${data["known_hosts_entry"]}\n`);
+		expect((await vaultCli("kv", "get", "-field=mine", "secret/woodpecker")).stdout).toBe("kept");
+	});
+
+	it.each([
+		["changed by hand", ["kv", "patch", ENTRY, "public_key=another", "extra=1"], "key-docker-registry-copy"],
+		["deleted", ["kv", "delete", ENTRY], "key-docker-registry-copy"],
+	])("%s is seen and written anew, as a new version; old ones stay", async (_, command, shown) => {
+		const before = await entry();
+		await vaultCli(...command);
+		const found = await drift();
+		expect(found.exitCode).not.toBe(0);
+		expect(found.output).toContain(shown);
+		await up();
+		const after = await entry();
+		expect(after.data).toEqual(before.data);
+		expect(after.metadata.version).toBeGreaterThan(before.metadata.version);
+		const old = await vaultCli("kv", "get", "-format=json", `-version=${before.metadata.version}`, ENTRY);
+		expect(JSON.parse(old.stdout).data.metadata.version).toBe(before.metadata.version);
+		expect((await drift()).exitCode).toBe(0);
+	});
+
+	it("is not written over another version than the one that was read", async () => {
+		const { version } = await readEntry("secret", "woodpecker");
+		await expect(writeEntry("secret", "woodpecker", { mine: "lost" }, version - 1)).rejects.toThrow(
+			"somebody else wrote it meanwhile",
+		);
+		expect((await readEntry("secret", "woodpecker")).data).toEqual({ mine: "kept" });
+	});
+
+	it("its policies let one write this entry and no other, and one read it and no more", async () => {
+		const as = async (policy: string, ...args: string[]) => {
+			const { stdout } = await vaultCli("token", "create", "-format=json", `-policy=${policy}`, "-no-default-policy");
+			const { client_token } = JSON.parse(stdout).auth;
+			return (await run("vault", args, { env: { VAULT_TOKEN: client_token } })).exitCode;
+		};
+		const [writer, reader] = ["key-docker-registry-writer", "key-docker-registry-reader"];
+		const path = ENTRY.replace("secret/", "secret/data/");
+		expect(await as(reader, "read", path)).toBe(0);
+		expect(await as(reader, "write", path, "data={}")).not.toBe(0);
+		expect(await as(reader, "read", "secret/data/woodpecker/pve_ssh_key")).not.toBe(0);
+		expect(await as(writer, "read", path)).toBe(0);
+		expect(await as(writer, "write", "secret/data/woodpecker/pve_ssh_key", "data={}")).not.toBe(0);
+		expect(await as(writer, "delete", path)).not.toBe(0);
+		expect(await as(writer, "read", `sys/policies/acl/${writer}`)).toBe(0);
+	});
+});
+
+describe("a Vault that can't be written to ends the update with what to do, and changes nothing", () => {
+	it("sealed", async () => {
+		const logs = await docker("logs", vault.container);
+		const key = /Unseal Key: (\S+)/.exec(logs.output)?.[1] as string;
+		await vaultCli("operator", "seal");
+		const { exitCode, output } = await pulumi(["preview", "--stack", STACK]);
+		const recover = await run("node", [
+			"scripts/recoverKey.ts",
+			"docker-registry",
+			join(folder, "x"),
+			"--stack",
+			STACK,
+		]);
+		await vaultCli("operator", "unseal", key);
+		expect(exitCode).not.toBe(0);
+		expect(output).toContain("Vault is sealed");
+		expect(recover.exitCode).toBe(1);
+		expect(recover.output).toContain("unseal it");
+	});
+
+	it("a mount that there is not", async () => {
+		await expect(readEntry("nowhere", "x")).rejects.toThrow("there is no mount there");
+	});
+
+	it("a token that is over", async () => {
+		const { exitCode, output } = await pulumi(["preview", "--stack", STACK], undefined, { VAULT_TOKEN: "s.over" });
+		expect(exitCode).not.toBe(0);
+		expect(output).toMatch(/permission denied|invalid token/);
+	});
+});
+
+describe("the line in authorized_keys", () => {
+	const strangers = `# mine\nssh-rsa AAAAB3old somebody@else\n\tno-pty  ssh-ed25519 AAAAC3odd  woodpecker-registry-config-sync.old\n`;
+
+	it("is put back where it was changed; every other line, the mode and the owner stay", async () => {
+		const before = (await onVm(`cat ${AUTHORIZED}`)).stdout;
+		const own = before.split("\n").find((line) => line.endsWith("woodpecker-registry-config-sync")) as string;
+		await onVm(`printf '%s' '${strangers}' >${AUTHORIZED} && printf '%s' 'from="0.0.0.0/0" ${own}' >>${AUTHORIZED}`);
+		expect((await drift()).exitCode).not.toBe(0);
+		await up();
+		expect((await onVm(`cat ${AUTHORIZED}`)).stdout).toBe(`${strangers}${own}`);
+		expect((await onVm(`stat -c '%a %U:%G' ${AUTHORIZED}`)).stdout).toBe("600 root:root");
+		await onVm(`printf '%s\\n' '${own}' >${AUTHORIZED}`);
+		expect((await drift()).exitCode).toBe(0);
+	});
+});
+
+describe("the secret in Woodpecker", () => {
+	afterEach(up);
+
+	it.each([
+		[
+			"events that were changed",
+			() => woodpecker("PATCH", "/secrets/registry_ssh_key", { events: ["push", "pull_request"] }),
+		],
+		["images that were added", () => woodpecker("PATCH", "/secrets/registry_ssh_key", { images: ["plugins/docker"] })],
+		["a secret that is gone", () => woodpecker("DELETE", "/secrets/registry_ssh_key")],
+	])("%s: seen, and put back", async (_, change) => {
+		await change();
+		expect((await drift()).output).toContain("key-docker-registry-woodpecker");
+		await up();
+		expect(await woodpecker("GET", "/secrets/registry_ssh_key")).toMatchObject({
+			events: ["push", "manual"],
+			images: [],
+		});
+	});
+
+	it("the drift run's schedule is kept, too", async () => {
+		const crons = (await woodpecker("GET", "/cron")) as { id: number; name: string; schedule: string }[];
+		expect(crons.map(({ name, schedule }) => [name, schedule])).toEqual([["drift-detection", "0 4 * * *"]]);
+	});
+});
+
+describe("npm run recover-key", () => {
+	it("with nothing but a login to Vault, gives a key that OpenSSH logs in with", async () => {
+		const { PATH = "", HOME = "" } = process.env;
+		const only = {
+			PATH,
+			HOME,
+			VAULT_ADDR: env("VAULT_ADDR"),
+			VAULT_TOKEN: env("VAULT_TOKEN"),
+			VAULT_CACERT: env("VAULT_CACERT"),
+		};
+		const target = join(folder, "with space");
+		const args = ["scripts/recoverKey.ts", "docker-registry", target, "--stack", STACK];
+		const { exitCode, output, stdout } = await run("node", args, { env: only, extendEnv: false });
+		expect(exitCode, output).toBe(0);
+		expect(output).not.toContain("PRIVATE KEY");
+		expect((await stat(join(target, "docker-registry"))).mode & 0o777).toBe(0o600);
+		expect((await run("sh", ["-c", `${stdout} hostname`])).stdout).toBe("docker-registry");
+	});
+
+	it("a host without a copy is named, with those that have one", async () => {
+		const { exitCode, output } = await run("node", ["scripts/recoverKey.ts", "nas", "--stack", STACK]);
+		expect(exitCode).toBe(1);
+		expect(output).toContain("those with one are: docker-registry, pve");
+	});
+});
+
+describe("npm run rotate-key", () => {
+	let laptop: Variant;
+	const rotate = (...args: string[]) => ["scripts/rotateKey.ts", "pve", "--stack", STACK, ...args];
+	const tool = (...args: string[]) => run("node", rotate(...args), { cwd: laptop.folder });
+	const held = () => vaultCli("kv", "get", "-field=private_key", "secret/woodpecker/pve_ssh_key");
+	const letsIn = (key: string) => run("ssh", ["-F", "none", "-i", key, ...host, "true"]);
+	const host = [
+		...[
+			"-o",
+			"BatchMode=yes",
+			"-o",
+			"IdentitiesOnly=yes",
+			"-o",
+			`UserKnownHostsFile=${join(paths.keys, "known_hosts")}`,
+		],
+		...["-p", String(proxmox.sshPort), "root@127.0.0.1"],
+	];
+	const old = join(paths.keys, "proxmox-login");
+
+	beforeAll(async () => {
+		laptop = await variant();
+	});
+	afterAll(async () => {
+		// Back to the lab's own key: a rotation that was begun with it.
+		const next = await readFile(old, "utf8");
+		const set = ["config", "set", "--stack", STACK, "--secret", "--path", 'sshPrivateKeys["pve.next"]'];
+		await run("pulumi", set, { cwd: laptop.folder, input: next });
+		const { exitCode, output } = await tool();
+		await laptop[Symbol.asyncDispose]();
+		expect(exitCode, output).toBe(0);
+	});
+
+	it("--dry-run says what it would do, and does nothing", async () => {
+		const before = await readFile(join(laptop.folder, `Pulumi.${STACK}.yaml`), "utf8");
+		const { exitCode, output } = await tool("--dry-run");
+		expect(exitCode).toBe(0);
+		expect(output).toContain("would: log in with what Vault has");
+		expect(await readFile(join(laptop.folder, `Pulumi.${STACK}.yaml`), "utf8")).toBe(before);
+	});
+
+	it("killed while it updates, the old key and the new one are let in; run again, it finishes", async () => {
+		const child = spawn("node", rotate(), { cwd: laptop.folder, detached: true, stdio: ["ignore", "ignore", "pipe"] });
+		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refreshing")) break;
+		process.kill(-(child.pid as number), "SIGKILL");
+		if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+		expect((await letsIn(old)).exitCode).toBe(0);
+		await pulumi(["cancel", "--yes", "--stack", STACK], laptop.folder);
+
+		const { exitCode, output } = await tool();
+		expect(exitCode, output).toBe(0);
+		expect(output).toContain("go on with the key of the rotation that was begun");
+		const recovered = await run("node", ["scripts/recoverKey.ts", "pve", folder, "--stack", STACK], {
+			cwd: laptop.folder,
+		});
+		expect((await run("sh", ["-c", `${recovered.stdout} hostname`])).stdout).toBe("pve");
+		expect((await letsIn(old)).output).toContain("Permission denied");
+		for (const secret of [await readFile(old, "utf8"), (await held()).stdout])
+			for (const line of secret.split("\n").filter((text) => text.length > 60)) expect(output).not.toContain(line);
+		const lines = (await run("sh", ["-c", `${recovered.stdout} 'cat ${AUTHORIZED}'`])).stdout.split("\n");
+		expect(lines).toEqual([expect.stringMatching(/^ssh-ed25519 \S+ woodpecker-pve-nfs-exports-sync$/)]);
+	});
+
+	it("another laptop, with the file that was committed, sees nothing to do", async () => {
+		const args = ["preview", "--expect-no-changes", "--stack", STACK];
+		const { exitCode, output } = await pulumi(args, laptop.folder);
+		expect(exitCode, output).toBe(0);
+	});
+
+	it("a host that is down keeps its key, and is named", async () => {
+		const before = (await held()).stdout;
+		await docker("pause", proxmox.container);
+		const { exitCode, output } = await tool();
+		await docker("unpause", proxmox.container);
+		expect(exitCode).toBe(1);
+		expect(output).toMatch(/127\.0\.0\.1 .*can't be reached/);
+		expect((await held()).stdout).toBe(before);
+		// Nothing was begun.
+		const { stdout } = await run("pulumi", ["config", "--json", "--show-secrets", "--stack", STACK], {
+			cwd: laptop.folder,
+		});
+		expect(stdout).not.toContain("pve.next");
+	});
+});

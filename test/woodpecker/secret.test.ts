@@ -1,0 +1,128 @@
+/** The plugin's secret and cron, against servers that answer as Woodpecker does, or as what may stand in its way. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Cron } from "../../woodpecker/cron.ts";
+import { Secret } from "../../woodpecker/secret.ts";
+
+let server: Server | undefined;
+beforeEach(() => {
+	process.env["WOODPECKER_TOKEN"] = "token-of-a-test";
+});
+afterEach(() => {
+	server?.close();
+	delete process.env["WOODPECKER_TOKEN"];
+});
+
+const context = { urn: "", preview: false, log: () => {} };
+
+async function listen(handle: (request: IncomingMessage, response: ServerResponse, body: string) => void) {
+	const made = createServer((request, response) => {
+		let body = "";
+		request.on("data", (part) => {
+			body += part;
+		});
+		request.on("end", () => handle(request, response, body));
+	}).listen(0, "127.0.0.1");
+	server = made;
+	await new Promise((resolve) => made.once("listening", resolve));
+	return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+}
+
+/** A server that says the same to everything. */
+const saying = (status: number, body: string, type = "text/plain") =>
+	listen((_, response) => response.writeHead(status, { "content-type": type, "retry-after": "0" }).end(body));
+
+const declared = (url: string) => ({
+	server: url,
+	repository: 1,
+	name: "registry_ssh_key",
+	value: "a-value-that-nobody-may-see",
+	events: ["push", "manual"],
+	images: [],
+});
+
+describe("what stands in the way is named, without the value and the token", () => {
+	it.each([
+		[
+			"a token that is not accepted",
+			401,
+			"User not authorized",
+			"text/plain",
+			"does not accept the token in WOODPECKER_TOKEN",
+		],
+		["a user who may not", 403, "Forbidden", "text/plain", "has to be one of its administrators"],
+		["a repository that is gone", 404, "repo not found", "text/plain", "there is no such repository"],
+		["a login page", 200, "<html>Sign in</html>", "text/html", "a login page perhaps"],
+		["half an answer", 200, '{"name":', "application/json", "but not in JSON"],
+		["a server that fails", 500, "database is locked", "text/plain", "with 500: database is locked"],
+		["too many requests, again and again", 429, "slow down", "text/plain", "with 429: slow down"],
+	])(
+		"%s",
+		async (_, status, body, type, message) => {
+			const url = await saying(status, body, type);
+			const error = await Secret.create(declared(url), context).then(() => "no error", String);
+			expect(error).toContain(message);
+			expect(error).not.toMatch(/a-value-that|token-of-a-test/);
+		},
+		20_000,
+	);
+
+	it("an event that Woodpecker does not know is refused before it is asked", () => {
+		const { failures } = Secret.check({ ...declared("http://localhost"), events: ["pushed"] });
+		expect(failures["events.0"]).toMatch(/push/);
+		expect(Secret.check({ ...declared("http://localhost"), events: [] }).failures).toHaveProperty("events");
+	});
+
+	it("nobody there, and no token", async () => {
+		const url = await saying(200, "");
+		await new Promise((resolve) => server?.close(resolve));
+		await expect(Secret.read?.("", declared(url), context)).rejects.toThrow("was not reached");
+		delete process.env["WOODPECKER_TOKEN"];
+		await expect(Secret.create(declared(url), context)).rejects.toThrow("WOODPECKER_TOKEN is not set");
+	}, 20_000);
+
+	it("a server that takes the secret and keeps other events", async () => {
+		const kept = JSON.stringify({ name: "registry_ssh_key", events: ["push"], images: [] });
+		const url = await saying(200, kept, "application/json");
+		await expect(Secret.create(declared(url), context)).rejects.toThrow('gives it back with the events ["push"]');
+	});
+});
+
+describe("what is compared", () => {
+	const state = declared("http://woodpecker");
+
+	it("events in another order are the same", () => {
+		expect(Secret.diff(state, { ...state, events: ["manual", "push"] })).toEqual({});
+	});
+
+	it("another value, other events, another repository", () => {
+		expect(Secret.diff(state, { ...state, value: "another", events: ["push"] })).toEqual({
+			value: "update",
+			events: "update",
+		});
+		expect(Secret.diff(state, { ...state, repository: 2 })).toEqual({ repository: "update-replace" });
+	});
+
+	it("an older server's event and image are read, too", async () => {
+		const old = JSON.stringify({ name: "registry_ssh_key", event: ["push"], image: [] });
+		const url = await saying(200, old, "application/json");
+		const live = await Secret.read?.("", declared(url), context);
+		expect(live?.state).toMatchObject({ events: ["push"], images: [] });
+	});
+
+	it("a cron on the second page is found", async () => {
+		const url = await listen((request, response) => {
+			const page = new URL(request.url ?? "", "http://x").searchParams.get("page");
+			const other = Array.from({ length: 50 }, (_, i) => ({ id: i, name: `other-${i}` }));
+			const pages: Record<string, object[]> = {
+				1: other,
+				2: [{ id: 99, name: "drift-detection", schedule: "0 5 * * *" }],
+			};
+			response.setHeader("content-type", "application/json").end(JSON.stringify(pages[page ?? "1"] ?? []));
+		});
+		const wanted = { server: url, repository: 1, name: "drift-detection", schedule: "0 4 * * *", branch: "" };
+		const live = await Cron.read?.("", wanted, context);
+		expect(Cron.diff(live?.state ?? {}, wanted)).toEqual({ schedule: "update" });
+	});
+});
