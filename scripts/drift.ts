@@ -13,7 +13,7 @@ import { failed, type StackReport } from "../components/driftDetection/report.ts
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
-import { stacks, stackValues } from "./stack.ts";
+import { secretTexts, stacks, stackValues } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
 
@@ -91,7 +91,7 @@ async function settingsOf(stack: string): Promise<Settings> {
 	const nothing = { accepted: [], runbooks: "docs/runbooks", secrets: [] };
 	try {
 		const all = await stackValues(stack);
-		const secrets = Object.values(all).flatMap(({ value, secret }) => (secret ? texts(value) : []));
+		const secrets = secretTexts(all);
 		const values = fromText(Object.fromEntries(Object.entries(all).map(([key, { value }]) => [key, value])));
 		const { pushgateway, runbooks = nothing.runbooks } = (values["monitoring"] ?? {}) as Record<string, string>;
 		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
@@ -102,18 +102,6 @@ async function settingsOf(stack: string): Promise<Settings> {
 		if (!(error instanceof ConfigError)) throw error;
 		return { ...nothing, problem: error.message };
 	}
-}
-
-/** The texts in a value that is encrypted as a whole. */
-function texts(value: string): string[] {
-	try {
-		const parsed: unknown = JSON.parse(value);
-		if (typeof parsed === "object" && parsed !== null)
-			return Object.values(parsed).filter((part) => typeof part === "string");
-	} catch {
-		// A text by itself.
-	}
-	return [value];
 }
 
 async function lookAt(stack: string, settings: Settings, { fix, deadline }: Options): Promise<StackReport> {

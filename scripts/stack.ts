@@ -38,6 +38,28 @@ export async function setValue(
 	if (failed) throw new ConfigError(`${path} can't be set in the stack's config: ${stderr}`);
 }
 
+/** Every text of the values that are encrypted: what no report may show. */
+export function secretTexts(values: Record<string, StackValue>): string[] {
+	return Object.values(values).flatMap(({ value, secret }) => (secret ? texts(value) : []));
+}
+
+/** The same of a stack's config. Throws a ConfigError where it can't be read. */
+export async function stackSecrets(stack: string): Promise<string[]> {
+	return secretTexts(await stackValues(stack));
+}
+
+/** The texts in a value that is encrypted as a whole. */
+function texts(value: string): string[] {
+	try {
+		const parsed: unknown = JSON.parse(value);
+		if (typeof parsed === "object" && parsed !== null)
+			return Object.values(parsed).filter((part) => typeof part === "string");
+	} catch {
+		// A text by itself.
+	}
+	return [value];
+}
+
 export interface StackValue {
 	value: string;
 	secret: boolean;

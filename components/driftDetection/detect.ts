@@ -49,21 +49,29 @@ async function preview(look: Look): Promise<StackReport> {
 }
 
 /** Resolves with why it failed, undefined where it did not. */
-async function run(
-	{ folder, stack, deadline }: Look,
-	act: (stack: Stack, signal: AbortSignal) => Promise<void>,
-): Promise<string | undefined> {
+async function run(look: Look, act: (stack: Stack, signal: AbortSignal) => Promise<void>): Promise<string | undefined> {
+	const { deadline } = look;
 	const signal = AbortSignal.timeout(deadline * 1000);
 	try {
-		const workspace = await LocalWorkspace.create({ workDir: folder });
-		// Opening a stack selects it, which a person who has selected another one would not expect.
-		workspace.selectStack = async () => {};
-		await act(await Stack.select(stack, workspace), signal);
+		await act(await openStack(look), signal);
 		return undefined;
 	} catch (error) {
 		if (signal.aborted) return `it did not end within ${deadline} seconds`;
-		return error instanceof CommandError ? lastWords(error.message) : (error as Error).message;
+		return whatWentWrong(error);
 	}
+}
+
+/** The stack of the project in that folder, without selecting it. Throws where there is none. */
+export async function openStack({ folder, stack }: Pick<Look, "folder" | "stack">): Promise<Stack> {
+	const workspace = await LocalWorkspace.create({ workDir: folder });
+	// Opening a stack selects it, which a person who has selected another one would not expect.
+	workspace.selectStack = async () => {};
+	return Stack.select(stack, workspace);
+}
+
+/** Why a command of Pulumi failed, in its own last words. */
+export function whatWentWrong(error: unknown): string {
+	return error instanceof CommandError ? lastWords(error.message) : (error as Error).message;
 }
 
 /** Of a command that failed: what it said at last, without the resources that it lists before. */

@@ -1,0 +1,135 @@
+/**
+ * npm run deploy -- STACK: pulumi up of the newest commit, by one run at a time, with a line in Slack (SLACK_WEBHOOK) of
+ * how it ended. Exit status 0 it is deployed, or a newer commit's run will do it; 1 it is not.
+ */
+import { hostname } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { ConcurrentUpdateError, type EngineEvent } from "@pulumi/pulumi/automation/index.js";
+import { Command } from "commander";
+import { execa } from "execa";
+import { compareCheckout } from "../components/driftDetection/checkout.ts";
+import { mask, openStack, whatWentWrong } from "../components/driftDetection/detect.ts";
+import { Gatherer } from "../components/driftDetection/report.ts";
+import { escapeSlack, sendToSlack } from "../components/slack.ts";
+import { ConfigError } from "../config.ts";
+import { stackConfig, stackSecrets } from "./stack.ts";
+
+const folder = join(import.meta.dirname, "..");
+
+/** How long another run's lock is waited for, in milliseconds: longer than any update takes. */
+const PATIENCE = 30 * 60_000;
+
+const program = new Command()
+	.name("npm run deploy --")
+	.description("pulumi up of the newest commit, by one run at a time, with a line in Slack of how it ended.")
+	.argument("<stack>", "the stack, for example prod")
+	.action(async (stack: string) => {
+		process.exitCode = await deploy(stack);
+	});
+await program.parseAsync().catch((error: unknown) => {
+	console.error(error instanceof ConfigError ? error.message : error);
+	process.exitCode = 1;
+});
+
+async function deploy(stack: string): Promise<number> {
+	const problem = await attempt(stack).catch((error: unknown) => {
+		if (error instanceof ConfigError) return { text: error.message, failed: true };
+		throw error;
+	});
+	console.log(problem.text);
+	const webhook = process.env["SLACK_WEBHOOK"];
+	const icon = problem.failed ? ":red_circle:" : ":rocket:";
+	if (!webhook) console.error("Slack is not told: SLACK_WEBHOOK is not set");
+	else if (problem.text !== "")
+		try {
+			await sendToSlack(webhook, `${icon} *${stack}*: ${escapeSlack(problem.text)}`);
+		} catch (error) {
+			console.error((error as Error).message);
+			return 1;
+		}
+	return problem.failed ? 1 : 0;
+}
+
+interface Outcome {
+	/** For people. */
+	text: string;
+	failed: boolean;
+}
+
+async function attempt(stack: string): Promise<Outcome> {
+	const { driftDetection } = await stackConfig(stack);
+	const hide = mask(await stackSecrets(stack));
+	const until = Date.now() + PATIENCE;
+	for (;;) {
+		// Asked again after each wait: a newer commit's run may have come.
+		const given = driftDetection?.branch && (await givesWay(driftDetection.branch));
+		if (given) return given;
+		const gatherer = new Gatherer();
+		const done: string[] = [];
+		const onEvent = (event: EngineEvent) => {
+			gatherer.take(event);
+			const said = event.diagnosticEvent?.message.match(/^(recreated|restarted|removed|put back) .*/gm);
+			if (said) done.push(...said);
+		};
+		try {
+			const opened = await openStack({ folder, stack });
+			const { summary } = await opened.up({
+				color: "never",
+				onEvent,
+				onOutput: (text) => process.stderr.write(hide(text)),
+			});
+			const changes = Object.entries(summary.resourceChanges ?? {}).filter(([action]) => action !== "same");
+			const counts = changes.map(([action, count]) => `${count} ${action}`).join(", ") || "nothing changed";
+			const what = [...new Set(done)].join(", ") || "nobody restarted";
+			return { text: hide(`deployed ${await commit()}: ${counts}; ${what}`), failed: false };
+		} catch (error) {
+			if (error instanceof ConcurrentUpdateError && Date.now() < until) {
+				await waitFor(error, stack);
+				continue;
+			}
+			const reasons = gatherer.problems(whatWentWrong(error)).join("\n");
+			const what = done.length > 0 ? `\n${[...new Set(done)].join(", ")}` : "";
+			return { text: hide(`not deployed: ${await commit()}: ${reasons}${what}`), failed: true };
+		}
+	}
+}
+
+/** What to say where this commit is not the one to deploy. */
+async function givesWay(branch: string): Promise<Outcome | undefined> {
+	const checkout = await compareCheckout(folder, branch);
+	if (checkout.state === "current") return undefined;
+	if (checkout.state === "other") return { text: `not deployed: ${checkout.reason}`, failed: true };
+	const { head, newest } = checkout;
+	return { text: `${head.slice(0, 8)} gives way to ${newest.slice(0, 8)}, which ${branch} has now`, failed: false };
+}
+
+/**
+ * Waits a while for the run that holds the stack. Where that was on this machine and has died, its lock is taken away;
+ * one on another machine may be at work, and is only waited for.
+ */
+async function waitFor({ message }: Error, stack: string): Promise<void> {
+	const owner = /created by \S+@(\S+) \(pid (\d+)\)/.exec(message);
+	const [, host, pid] = owner ?? [];
+	if (host === hostname() && pid !== undefined && !isAlive(Number(pid))) {
+		console.error(`the run that held ${stack} (pid ${pid}) has died; its lock is taken away`);
+		await execa("pulumi", ["cancel", "--yes", "--stack", stack], { cwd: folder, stdio: "ignore" });
+		return;
+	}
+	console.error(`${stack} is held by ${owner?.[0].replace("created by ", "") ?? "another run"}; waiting`);
+	await sleep(5000);
+}
+
+function isAlive(pid: number): boolean {
+	try {
+		process.kill(pid, 0);
+		return true;
+	} catch (error) {
+		return (error as NodeJS.ErrnoException).code === "EPERM";
+	}
+}
+
+async function commit(): Promise<string> {
+	const { stdout, failed } = await execa("git", ["log", "-1", "--format=%h %s"], { cwd: folder, reject: false });
+	return failed ? "the checkout" : stdout;
+}
