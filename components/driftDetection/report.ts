@@ -56,6 +56,7 @@ export function failed(stack: string, reason: string): StackReport {
 export class Gatherer {
 	private readonly steps = new Map<string, StepEventMetadata>();
 	private readonly errors: string[] = [];
+	private readonly failed = new Set<string>();
 	private readonly warnings = new Set<string>();
 
 	take({ resourcePreEvent, resOpFailedEvent, diagnosticEvent }: EngineEvent): void {
@@ -64,7 +65,7 @@ export class Gatherer {
 			// A replacement is several steps of one resource; the first one has all that differs.
 			if (!this.steps.has(metadata.urn)) this.steps.set(metadata.urn, metadata);
 		}
-		if (resOpFailedEvent) this.errors.push(`${nameOf(resOpFailedEvent.metadata.urn)} could not be looked at`);
+		if (resOpFailedEvent) this.failed.add(nameOf(resOpFailedEvent.metadata.urn));
 		const { severity, message = "", urn = "" } = diagnosticEvent ?? {};
 		const line = `${urn && !urn.includes("pulumi:pulumi:Stack") ? `${nameOf(urn)}: ` : ""}${withoutColour(message).trim()}`;
 		if (severity === "error") this.errors.push(line);
@@ -74,7 +75,9 @@ export class Gatherer {
 	/** The errors among the events; where there are none, why the command failed. */
 	problems(failure: string | undefined): string[] {
 		const said = this.errors.filter((line) => line !== "update failed" && line !== "preview failed");
-		return said.length > 0 || failure === undefined ? said : [failure];
+		if (said.length > 0) return said;
+		const silent = [...this.failed].map((name) => `${name} failed without a word`);
+		return failure === undefined ? silent : [...silent, failure];
 	}
 
 	/**

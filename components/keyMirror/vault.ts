@@ -43,6 +43,25 @@ export async function writeEntry(
 	if (status > 299) throw refused(status, body, `writing ${mount}/${path}`);
 }
 
+/** Where Kubernetes puts the token of a pod's service account. */
+const SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token";
+
+/** Resolves with a token for that role of the auth method `kubernetes`. Throws a VaultError. */
+export async function loginByKubernetes(role: string, tokenPath = SERVICE_ACCOUNT): Promise<string> {
+	let jwt: string;
+	try {
+		jwt = readFileSync(tokenPath, "utf8").trim();
+	} catch {
+		throw new VaultError(
+			`there is no service account to log in with (${tokenPath}): set VAULT_TOKEN, or run it in a pod`,
+		);
+	}
+	const { status, body } = await ask("PUT", "auth/kubernetes/login", { role, jwt }, "");
+	const auth = body["auth"] as { client_token?: string } | undefined;
+	if (status > 299 || !auth?.client_token) throw refused(status, body, `logging in with the role ${role}`);
+	return auth.client_token;
+}
+
 function refused(status: number, body: Record<string, unknown>, doing: string): VaultError {
 	const errors = ((body["errors"] as string[] | undefined) ?? []).join("; ").trim();
 	const hint =
@@ -60,7 +79,7 @@ function refused(status: number, body: Record<string, unknown>, doing: string): 
 	return new VaultError(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
 }
 
-async function ask(method: "GET" | "PUT", path: string, body?: object) {
+async function ask(method: "GET" | "PUT", path: string, body?: object, login?: string) {
 	const address = process.env["VAULT_ADDR"];
 	if (!address)
 		throw new VaultError("VAULT_ADDR is not set: it is Vault's URL, for example https://vault.example:8200");
@@ -70,7 +89,7 @@ async function ask(method: "GET" | "PUT", path: string, body?: object) {
 		const answer = await request(`${address.replace(/\/+$/, "")}/v1/${path}`, {
 			method,
 			dispatcher: agent,
-			headers: { "x-vault-token": token(), "content-type": "application/json" },
+			headers: { "x-vault-token": login ?? token(), "content-type": "application/json" },
 			...(body && { body: JSON.stringify(body) }),
 			signal: AbortSignal.timeout(30_000),
 		});

@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { readEntry, writeEntry } from "../../../components/keyMirror/vault.ts";
+import { loginByKubernetes, readEntry, writeEntry } from "../../../components/keyMirror/vault.ts";
 
 let server: Server | undefined;
 afterEach(() => {
@@ -41,6 +41,21 @@ describe("what can't be read is an error with what to do", () => {
 	it("somebody else wrote it meanwhile", async () => {
 		await saying(400, '{"errors":["check-and-set parameter did not match the current version"]}');
 		await expect(writeEntry("secret", "a", {}, 3)).rejects.toThrow("somebody else wrote it meanwhile");
+	});
+});
+
+describe("a login as a pod's service account", () => {
+	it("gives a token", async () => {
+		await saying(200, '{"auth":{"client_token":"s.made"}}');
+		expect(await loginByKubernetes("ci", "package.json")).toBe("s.made");
+	});
+
+	it("outside of a pod, and with a role that there is not, says so", async () => {
+		await saying(400, '{"errors":["invalid role name \\"ci\\""]}');
+		await expect(loginByKubernetes("ci", "/nowhere")).rejects.toThrow("set VAULT_TOKEN, or run it in a pod");
+		await expect(loginByKubernetes("ci", "package.json")).rejects.toThrow(
+			'logging in with the role ci: 400 invalid role name "ci"',
+		);
 	});
 });
 

@@ -1,0 +1,9 @@
+/** Logs in to Vault (VAULT_ADDR) as the pod's service account, in the role VAULT_ROLE (ci), and prints the token. */
+import { loginByKubernetes, VaultError } from "../components/keyMirror/vault.ts";
+
+try {
+	process.stdout.write(await loginByKubernetes(process.env["VAULT_ROLE"] ?? "ci"));
+} catch (error) {
+	console.error(error instanceof VaultError ? error.message : error);
+	process.exitCode = 1;
+}

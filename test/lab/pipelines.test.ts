@@ -1,0 +1,267 @@
+/** The pipelines in .woodpecker, step by step, as Woodpecker runs them, against the lab. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parse, stringify } from "yaml";
+import { STACK } from "../../lab/estate.ts";
+import { checkout, containers, env, type Outcome, onVm, run, type StackConfig, up } from "./lab.ts";
+
+type Value = string | { from_secret: string };
+interface Step {
+	name: string;
+	environment?: Record<string, Value>;
+	settings?: Record<string, unknown>;
+	commands?: string[];
+	when?: { status?: string }[];
+}
+interface Workflow {
+	when: { event: string; evaluate?: string }[];
+	steps: Step[];
+}
+
+/** In which events Woodpecker gives each secret of the repository to a pipeline. */
+const EVENTS: Record<string, string[]> = {
+	pulumi_backend_url: ["push", "manual", "cron"],
+	pulumi_config_passphrase: ["push", "manual", "cron"],
+	woodpecker_admin_token: ["push", "manual", "cron"],
+	slack_webhook: ["push", "manual", "cron"],
+	registry_user: ["push", "manual"],
+	registry_password: ["push", "manual"],
+};
+
+let folder: string;
+let origin: string;
+let clone: string;
+const told: string[] = [];
+const slack = createServer((request, response) => {
+	let body = "";
+	request.on("data", (part) => {
+		body += part;
+	});
+	request.on("end", () => {
+		told.push(JSON.parse(body).text);
+		response.end("ok");
+	});
+});
+
+async function workflow(name: string): Promise<Workflow> {
+	return parse(await readFile(join(checkout, `.woodpecker/${name}.yaml`), "utf8"));
+}
+
+const git = async (cwd: string, ...args: string[]) => {
+	const { exitCode, output, stdout } = await run(
+		"git",
+		["-c", "user.name=t", "-c", "user.email=t@example.test", ...args],
+		{ cwd },
+	);
+	if (exitCode !== 0) throw new Error(`git ${args.join(" ")}: ${output}`);
+	return stdout;
+};
+
+beforeAll(async () => {
+	await up();
+	slack.listen(0, "127.0.0.1");
+	folder = await mkdtemp(join(tmpdir(), "pipelines-test-"));
+	[origin, clone] = [join(folder, "origin"), join(folder, "clone")];
+	await git(folder, "clone", "--quiet", "--no-hardlinks", checkout, origin);
+	await git(origin, "checkout", "--quiet", "-B", "master");
+	// What is not committed yet is to be tried, too.
+	const changed = (
+		await git(checkout, "ls-files", "--modified", "--others", "--exclude-standard", "--deduplicate")
+	).split("\n");
+	for (const file of changed.filter(Boolean)) await cp(join(checkout, file), join(origin, file)).catch(() => {});
+	await commit("what is tried", async () => {});
+	await fresh();
+});
+afterAll(async () => {
+	slack.close();
+	await rm(folder, { recursive: true });
+	await up();
+});
+
+/** A commit on master, after the change. */
+async function commit(subject: string, change: () => Promise<void>): Promise<string> {
+	await change();
+	await git(origin, "add", "--all");
+	await git(origin, "commit", "--quiet", "--allow-empty", "--message", subject);
+	return git(origin, "rev-parse", "HEAD");
+}
+
+const edit = async (file: string, text: string, replacement: string) => {
+	const before = await readFile(join(origin, file), "utf8");
+	expect(before).toContain(text);
+	await writeFile(join(origin, file), before.replace(text, replacement));
+};
+
+/** A shallow clone of the newest commit, as the clone step makes it, with the lab's stack. */
+async function fresh(target = clone): Promise<void> {
+	await rm(target, { recursive: true, force: true });
+	await git(folder, "clone", "--quiet", "--depth", "1", "--branch", "master", `file://${origin}`, target);
+	const file = join(checkout, `Pulumi.${STACK}.yaml`);
+	const { config, ...rest } = parse(await readFile(file, "utf8")) as { config: StackConfig };
+	Object.assign(config["homelab-registry:driftDetection"] as object, { branch: "master" });
+	await writeFile(join(target, `Pulumi.${STACK}.yaml`), stringify({ ...rest, config }));
+	await symlink(join(checkout, "node_modules"), join(target, "node_modules"));
+}
+
+/** What a step's commands have in their environment. Throws where Woodpecker would not give it a secret. */
+function environment(step: Step, event: string): Record<string, string> {
+	const { port } = slack.address() as AddressInfo;
+	const secrets: Record<string, string> = {
+		pulumi_backend_url: env("PULUMI_BACKEND_URL"),
+		pulumi_config_passphrase: env("PULUMI_CONFIG_PASSPHRASE"),
+		woodpecker_admin_token: env("LAB_WOODPECKER_TOKEN"),
+		slack_webhook: `http://127.0.0.1:${port}/hook`,
+	};
+	const declared = Object.entries(step.environment ?? {}).map(([name, value]) => {
+		if (typeof value === "string") return [name, value] as const;
+		const { from_secret: secret } = value;
+		if (!EVENTS[secret]?.includes(event)) throw new Error(`secret ${secret} is not given in the event ${event}`);
+		return [name, secrets[secret] ?? ""] as const;
+	});
+	// The lab in place of the estate.
+	const lab = [
+		"PATH",
+		"HOME",
+		"PULUMI_HOME",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
+		"PULUMI_SKIP_UPDATE_CHECK",
+	];
+	const reached = ["KUBECONFIG", "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT"];
+	const outside = Object.fromEntries([...lab, ...reached].map((name) => [name, process.env[name] ?? ""]));
+	return { CI: "woodpecker", CI_COMMIT_TARGET_BRANCH: "master", ...Object.fromEntries(declared), ...outside, STACK };
+}
+
+/** Each item in a shell of its own, after Woodpecker has put in what is between ${ and }; ends with the first that fails. */
+async function play(name: string, event: string, cwd = clone): Promise<Outcome> {
+	const { steps } = await workflow(name);
+	let last: Outcome = { exitCode: 0, output: "", stdout: "" };
+	for (const step of steps.filter(({ when }) => !when)) {
+		const variables = environment(step, event);
+		for (const item of step.commands ?? []) {
+			if (["npm ci", "npm test", "npm run --silent lint"].includes(item)) continue; // The suite itself.
+			const expanded = item.replace(/(\$?)\$\{(\w+)\}/g, (_, escaped, word) =>
+				escaped ? `\${${word}}` : (variables[word] ?? ""),
+			);
+			const outcome = await run("sh", ["-ec", expanded], { cwd, env: variables, extendEnv: false });
+			last = { ...outcome, output: last.output + outcome.output };
+			if (outcome.exitCode !== 0) return last;
+		}
+	}
+	return last;
+}
+
+describe("the files", () => {
+	it("give a pull request no secret, and guard every manual run by a variable", async () => {
+		for (const file of await readdir(join(checkout, ".woodpecker"))) {
+			const { when, steps } = await workflow(file.replace(".yaml", ""));
+			for (const { event, evaluate } of when) {
+				if (event === "manual") expect(evaluate, file).toBe(`PIPELINE == "${file.replace(".yaml", "")}"`);
+				for (const step of steps) expect(() => environment(step, event), `${file} ${step.name}`).not.toThrow();
+			}
+		}
+		expect(JSON.stringify(await workflow("pull-request"))).not.toContain("from_secret");
+	});
+
+	it("name nothing between braces that Woodpecker would take out before the shell sees it", async () => {
+		for (const file of await readdir(join(checkout, ".woodpecker")))
+			for (const { commands = [] } of (await workflow(file.replace(".yaml", ""))).steps)
+				expect(commands.join("\n"), file).not.toMatch(/\$\{/);
+	});
+});
+
+describe("a pull request", () => {
+	it("shows what would change and who is restarted", async () => {
+		const branch = join(folder, "branch");
+		await fresh(branch);
+		const conf = join(branch, "components/registryVm/nginx.ts");
+		await writeFile(conf, (await readFile(conf, "utf8")).replace("server_tokens off;", "server_tokens off; # tried"));
+		await cp(join(branch, "Pulumi.prod.yaml"), join(branch, "Pulumi.lab.yaml"));
+		await git(branch, "add", "--force", "Pulumi.lab.yaml");
+		// Both commits have the stack's file.
+		await commit("the stack's file", () =>
+			cp(join(origin, "Pulumi.prod.yaml"), join(origin, "Pulumi.lab.yaml"))
+				.then(() => git(origin, "add", "--force", "Pulumi.lab.yaml"))
+				.then(() => {}),
+		);
+		const { exitCode, output } = await play("pull-request", "pull_request", branch);
+		await git(origin, "reset", "--quiet", "--hard", "HEAD~1");
+		expect(exitCode, output).toBe(0);
+		expect(output).toContain("### What this would change in lab");
+		expect(output).toMatch(/- \*\*docker-registry: nginx is restarted\*\*: `\/opt\/registry\/nginx.conf`/);
+		expect(output).toContain("+\tserver_tokens off; # tried");
+	});
+});
+
+describe("a merge", () => {
+	it("becomes live, and people are told who was restarted", async () => {
+		const before = await containers();
+		await commit("nginx says it was tried", () =>
+			edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # tried"),
+		);
+		await fresh();
+		const { exitCode, output } = await play("deploy", "push");
+		expect(exitCode, output).toBe(0);
+		expect(told.at(-1)).toMatch(
+			/^:rocket: \*lab\*: deployed [0-9a-f]+ nginx says it was tried: .*restarted registry-nginx/,
+		);
+		expect(await onVm("grep -c '# tried' /opt/registry/nginx.conf")).toBe("1");
+		expect((await containers())["registry-ghcr"]).toEqual(before["registry-ghcr"]);
+	});
+
+	it("that breaks nginx.conf is not deployed: nothing changes, and people are told why", async () => {
+		const before = await containers();
+		await commit("broken", () =>
+			edit("components/registryVm/nginx.ts", "server_tokens off; # tried", "server_tokens perhaps;"),
+		);
+		await fresh();
+		const { exitCode } = await play("deploy", "push");
+		expect(exitCode).toBe(1);
+		expect(told.at(-1)).toMatch(/^:red_circle: \*lab\*: not deployed: [0-9a-f]+ broken: .*invalid value "perhaps"/s);
+		expect(await containers()).toEqual(before);
+	});
+
+	it("that takes it back, and gives way to a newer one, and changes nothing", async () => {
+		await commit("back", () =>
+			edit("components/registryVm/nginx.ts", "server_tokens perhaps;", "server_tokens off; # tried"),
+		);
+		await fresh();
+		const newest = await commit("newer", async () => {});
+		const { exitCode, output } = await play("deploy", "push");
+		expect(exitCode, output).toBe(0);
+		expect(told.at(-1)).toContain(`gives way to ${newest.slice(0, 8)}`);
+		expect(output).not.toContain("refresh");
+	});
+
+	it("killed half-way: the next run takes its lock over, and finishes", async () => {
+		await fresh();
+		const [step] = (await workflow("deploy")).steps as [Step];
+		const options = { cwd: clone, detached: true, env: environment(step, "push") };
+		const child = spawn("node", ["scripts/deploy.ts", STACK], { ...options, stdio: ["ignore", "ignore", "pipe"] });
+		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refresh")) break;
+		process.kill(-(child.pid as number), "SIGKILL");
+		if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+		const { exitCode, output } = await play("deploy", "push");
+		expect(exitCode, output).toBe(0);
+		expect(output).toMatch(/the run that held lab \(pid \d+\) has died; its lock is taken away/);
+	});
+});
+
+describe("the drift run", () => {
+	it("is content with what was just deployed", async () => {
+		const { exitCode, output } = await play("drift-detection", "cron");
+		expect(exitCode, output).toBe(0);
+	});
+
+	it("finds what was changed by hand, and fails for it", async () => {
+		await onVm("chmod 0600 /opt/registry/nginx.conf");
+		const { exitCode, output } = await play("drift-detection", "cron");
+		expect(exitCode, output).toBe(2);
+		expect(told.at(-1), output).toContain("mode of /opt/registry/nginx.conf");
+	});
+});
