@@ -3,24 +3,50 @@ import type { Registry as Metrics } from "prom-client";
 import { Agent, type Dispatcher, interceptors, request } from "undici";
 
 /** The Pushgateway can't be reached, or does not take what it was given; the message says which, without credentials. */
-export class PushgatewayError extends Error {}
+export class PushgatewayError extends Error {
+	/** Of its answer; undefined where there was none. */
+	readonly status: number | undefined;
+
+	constructor(message: string, status?: number) {
+		super(message);
+		this.status = status;
+	}
+}
 
 /** Of which the retries are few and soon: whoever pushes has a deadline of its own. */
 const RETRIES = { maxRetries: 3, minTimeout: 500, maxTimeout: 4000, methods: ["GET" as const, "PUT" as const] };
 
 /**
  * Sends the metrics to the group of those labels, among them `job`: with PUT they replace the group, with POST only the
- * metrics of the same names. Throws a PushgatewayError.
+ * metrics of the same names. A group of the same job alone, without further labels, which an older program
+ * left there and whose metrics conflict with these, is removed. Resolves with whether that was so. Throws a
+ * PushgatewayError.
  */
 export async function push(
 	method: "PUT" | "POST",
 	url: string,
 	labels: { job: string } & Record<string, string>,
 	metrics: Metrics,
-): Promise<void> {
+): Promise<boolean> {
 	const path = Object.entries(labels).flatMap((pair) => pair.map(encodeURIComponent));
 	const headers = { "content-type": metrics.contentType };
-	await ask(url, `/metrics/${path.join("/")}`, { method, body: await metrics.metrics(), headers });
+	const body = await metrics.metrics();
+	const send = () => ask(url, `/metrics/${path.join("/")}`, { method, body, headers });
+	try {
+		await send();
+		return false;
+	} catch (error) {
+		const conflicts = error instanceof PushgatewayError && error.status === 400 && /inconsistent/.test(error.message);
+		if (!conflicts || Object.keys(labels).length === 1 || !(await hasGroupOfJobAlone(url, labels.job))) throw error;
+		await ask(url, `/metrics/job/${encodeURIComponent(labels.job)}`, { method: "DELETE" });
+		await send();
+		return true;
+	}
+}
+
+async function hasGroupOfJobAlone(url: string, job: string): Promise<boolean> {
+	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", { method: "GET" })) as { data: Group[] };
+	return data.some(({ labels }) => labels["job"] === job && Object.values(labels).filter(Boolean).length === 1);
 }
 
 /** One value of a metric, with its labels. */
@@ -68,7 +94,7 @@ async function ask(url: string, path: string, options: Partial<Dispatcher.Reques
 		} as Parameters<typeof request>[1]);
 		const said = await body.text();
 		if (statusCode > 299)
-			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${statusCode}: ${said.trim()}`);
+			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${statusCode}: ${said.trim()}`, statusCode);
 		return said;
 	} catch (error) {
 		if (error instanceof PushgatewayError) throw error;

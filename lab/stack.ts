@@ -108,7 +108,7 @@ export async function configureStack(
 					uiPort: registryVm.uiPort,
 					subnet: registryVm.subnet,
 					caches: caches.map(({ upstream, ...cache }) => ({ ...cache, upstream: upstream.url })),
-					private: privateRegistry,
+					private: { ...privateRegistry, address: registryVm.address },
 				},
 				dns: { ...servers, netplan: { interface: "eth0" } },
 				...(isFirst && {

@@ -1,6 +1,7 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { Cron } from "../../woodpecker/resources.ts";
+import { reportAdoptions } from "../cluster.ts";
 import { JOB } from "./names.ts";
 import { type DriftDetectionSettings, driftDashboardConfigMap, driftRules } from "./objects.ts";
 
@@ -21,6 +22,7 @@ export class DriftDetection extends pulumi.ComponentResource {
 	) {
 		super("homelab:drift:DriftDetection", name, {}, options);
 		const child = { parent: this };
+		void reportAdoptions(settings.context, [driftRules(settings), driftDashboardConfigMap(settings)]);
 		const rules = driftRules(settings);
 		if (rules.kind === "PrometheusRule") new kubernetes.apiextensions.CustomResource(`${name}-rules`, rules, child);
 		else new kubernetes.core.v1.ConfigMap(`${name}-rules`, rules, child);

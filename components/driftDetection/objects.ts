@@ -5,6 +5,8 @@ import { driftDashboard } from "./dashboard.ts";
 import { JOB } from "./names.ts";
 
 export interface DriftDetectionSettings extends RulesPlace {
+	/** Of the kubeconfig that kubectl would use. The current one by default. */
+	context?: string | undefined;
 	/** What the alerts' runbook links begin with. */
 	runbooks: string;
 }

@@ -43,8 +43,8 @@ export interface IntegritySettings extends MonitoringConfig {
 	suffix: string;
 	/** The image with Node.js in which the probe runs. */
 	image: string;
-	/** The registry that is probed: how it names itself, the name in its certificate, and its port. */
-	registry: { name: string; hostname: string; port: number };
+	/** The registry that is probed: how it names itself, the name in its certificate, its port, and where it is for the pods, if not at its name. */
+	registry: { name: string; hostname: string; port: number; address?: string | undefined };
 }
 
 export interface IntegritySecrets {

@@ -1,11 +1,13 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import { reportAdoptions } from "../cluster.ts";
 import type { IntegrityMonitoringArgs } from "./args.ts";
 import {
 	alertRules,
 	credentialsData,
 	credentialsSecret,
 	dashboardConfigMap,
+	integrityObjects,
 	probeCronJob,
 	programConfigMap,
 } from "./objects.ts";
@@ -22,6 +24,7 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
 		const child = { parent: this };
+		void reportAdoptions(settings.context, integrityObjects(settings, { registryUser: "", registryPassword: "" }, ca));
 
 		const program = new kubernetes.core.v1.ConfigMap(`${name}-program`, programConfigMap(settings, ca), child);
 		const credentials = new kubernetes.core.v1.Secret(

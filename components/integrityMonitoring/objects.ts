@@ -112,6 +112,9 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 					spec: {
 						restartPolicy: "Never",
 						automountServiceAccountToken: false,
+						...(registry.address !== undefined && {
+							hostAliases: [{ ip: registry.address, hostnames: [registry.hostname] }],
+						}),
 						securityContext: {
 							runAsNonRoot: true,
 							runAsUser: 65532,

@@ -37,6 +37,12 @@ const privateRegistry = z
 			.string()
 			.regex(/^[a-z0-9.-]+$/, "is not a host name")
 			.describe("The name in its certificate."),
+		address: z
+			.union([z.ipv4(), z.ipv6()])
+			.optional()
+			.describe(
+				"Where the cluster's pods connect to it, an IP address: for a name that leads elsewhere for them. By default they look the name up.",
+			),
 		maxSize: z
 			.string()
 			.regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"')

@@ -30,7 +30,7 @@ beforeAll(async () => {
 	await up();
 	copy = await variant();
 	await pulumi(["stack", "init", "not-this-one"], copy.folder);
-	slack.listen(0, "127.0.0.1");
+	await new Promise<void>((resolve) => slack.listen(0, "127.0.0.1", resolve));
 	// Whatever was known of earlier tests is over.
 	await drift();
 	told.length = 0;

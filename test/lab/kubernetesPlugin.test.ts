@@ -81,3 +81,9 @@ it("does not take over an object that somebody else made", async () => {
 	expect(output).toContain("already exists");
 	expect(await live()).toBe("3");
 });
+
+it("takes it over without a word where it is told to: so the program says it before (test/lab/takeOver.test.ts looks)", async () => {
+	const { exitCode, output } = await up({ a: "4" }, { upsertExistingObjects: true });
+	expect(exitCode, output).toBe(0);
+	expect(await live()).toBe("4");
+});

@@ -65,7 +65,7 @@ const git = async (cwd: string, ...args: string[]) => {
 
 beforeAll(async () => {
 	await up();
-	slack.listen(0, "127.0.0.1");
+	await new Promise<void>((resolve) => slack.listen(0, "127.0.0.1", resolve));
 	folder = await mkdtemp(join(tmpdir(), "pipelines-test-"));
 	[origin, clone] = [join(folder, "origin"), join(folder, "clone")];
 	await git(folder, "clone", "--quiet", "--no-hardlinks", checkout, origin);

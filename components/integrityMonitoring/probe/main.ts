@@ -25,7 +25,8 @@ async function main(): Promise<void> {
 	if (report.inaccessible !== undefined) console.log(`not looked at: ${report.inaccessible}`);
 	const { requests, bytes } = registry;
 	const run = { report, start, end: Date.now(), requests, bytes };
-	await push(variable("PUSHGATEWAY_URL"), variable("INSTANCE"), run);
+	const replaced = await push(variable("PUSHGATEWAY_URL"), variable("INSTANCE"), run);
+	if (replaced) console.log("the Pushgateway had metrics of an older probe, without an instance: they are removed");
 	const { repositories, tags, indexes, defects } = report;
 	const seconds = ((run.end - start) / 1000).toFixed(1);
 	console.log(

@@ -17,12 +17,13 @@ export interface Run {
 /**
  * A run that could tell everything replaces all that the run before said, so that what is no longer so vanishes. One
  * that could not replaces only what it knows: what was broken before is not whole because nobody could look. The last
- * success is a group of its own. Throws where the Pushgateway does not take it.
+ * success is a group of its own. Resolves with whether the metrics of an older probe had to go for that. Throws where the Pushgateway does not take it.
  */
-export async function push(url: string, instance: string, run: Run): Promise<void> {
+export async function push(url: string, instance: string, run: Run): Promise<boolean> {
 	const complete = succeeded(run.report);
-	await pushGroup(complete ? "PUT" : "POST", url, { job: PROBE, instance }, ofRun(run));
+	const replaced = await pushGroup(complete ? "PUT" : "POST", url, { job: PROBE, instance }, ofRun(run));
 	if (complete) await pushGroup("PUT", url, { job: PROBE, instance, result: "success" }, ofSuccess(run));
+	return replaced;
 }
 
 /** True where every question was answered, whatever the answers are. */

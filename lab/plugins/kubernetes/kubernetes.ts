@@ -1,7 +1,8 @@
 /**
  * A stand-in for the published plugin `kubernetes` 4.34, for a lab that can't have that one: server-side apply of
  * just the kinds that this program declares, to a real API server. What the cluster adds by itself is not drift; a
- * declared field that differs is, and an object that exists already is not taken over. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
+ * declared field that differs is, and an object that exists
+ * already is taken over only with `upsertExistingObjects`, and then without a word. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
  */
 import { randomInt } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -32,12 +33,14 @@ interface Cluster {
 }
 
 let cluster: Cluster | undefined;
+let upserts = false;
 
 /**
  * Takes the provider's `kubeconfig`, a text or a path, and leaves a copy of it in the temporary folder, as the published
  * plugin does; without one, uses the file that KUBECONFIG names.
  */
-export function configure({ kubeconfig, context }: Properties): void {
+export function configure({ kubeconfig, context, upsertExistingObjects }: Properties): void {
+	upserts = upsertExistingObjects === true || upsertExistingObjects === "true";
 	const path = process.env["KUBECONFIG"];
 	if (typeof kubeconfig === "string") {
 		const text = kubeconfig.startsWith("/") ? readFileSync(kubeconfig, "utf8") : kubeconfig;
@@ -103,7 +106,7 @@ function kind(path: string): ResourceType {
 			const { namespace, name } = metadata(inputs);
 			const id = `${namespace}/${name}`;
 			if (preview) return { id, state: inputs };
-			if ((await ask("GET", url(id))).status !== 404)
+			if (!upserts && (await ask("GET", url(id))).status !== 404)
 				throw new Error(
 					`resource "${id}" was not successfully created by the Kubernetes API server: it already exists`,
 				);
