@@ -24,6 +24,8 @@ export interface Answer {
 	status: number;
 	/** Of the content that was asked for; undefined where the answer doesn't say. */
 	length?: number;
+	/** Of the whole, where a part was asked for; undefined where the answer doesn't say. */
+	total?: number;
 	/** As the registry calls the manifest. */
 	digest?: string;
 	/** As the registry calls the content. */
@@ -124,7 +126,10 @@ export class Registry {
 		return this.#ask("GET", repository, `blobs/${digest}`, {}, limit);
 	}
 
-	/** The last byte of a blob of that size, which only a registry that has all of it can send. */
+	/**
+	 * The last byte of a blob of that size, which only a registry that has all of it can send; `total` is how long the blob
+	 * is, also in an answer that refuses the range.
+	 */
 	lastByte(repository: string, digest: string, size: number): Promise<Answer> {
 		return this.#ask("GET", repository, `blobs/${digest}`, { range: `bytes=${size - 1}-${size - 1}` }, 1);
 	}
@@ -199,10 +204,12 @@ export class Registry {
 			body,
 		} = await this.#whole(method, repository, `/v2/${repository}/${path}`, headers, limit);
 		const length = said["content-length"] === undefined ? undefined : Number(said["content-length"]);
+		const total = /\/(\d+)$/.exec(String(said["content-range"] ?? ""))?.[1];
 		const [digest, mediaType] = [said["docker-content-digest"], said["content-type"]];
 		return {
 			status,
 			...(length !== undefined && { length }),
+			...(total !== undefined && { total: Number(total) }),
 			...(typeof digest === "string" && { digest }),
 			...(typeof mediaType === "string" && { mediaType }),
 			body,

@@ -31,6 +31,9 @@ export interface WalkOptions {
 const CONFIG_LIMIT = 8 * 1024 * 1024;
 const IMAGE_CONFIGS = ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 
+/** References that are walked side by side: more than the client's connections only wait in memory. */
+const SIDE_BY_SIDE = 8;
+
 /** What was found of one thing, without who asked for it. */
 interface Found {
 	subject: string;
@@ -45,8 +48,8 @@ interface Visit {
 	mediaType?: string;
 	/** Of an image config. */
 	platform?: { os?: string | undefined; architecture?: string | undefined };
-	/** Of a manifest, where it could be read. */
-	manifest?: Manifest;
+	/** Of an image's manifest that could be read: its first blob, which may be its config. */
+	first?: Descriptor | undefined;
 	/** True where the registry does not have it at all. */
 	missing?: true;
 }
@@ -58,57 +61,89 @@ export async function walk(
 	references: string[],
 	{ deep = () => false }: WalkOptions = {},
 ): Promise<Walk> {
-	const visits = new Map<string, Promise<Visit>>();
+	// Of a registry of hundreds of thousands of layers, what is kept of each one counts: of those of which nothing is to be
+	// said, their size.
+	const manifests = new Map<string, Promise<Visit>>();
+	const blobs = new Map<string, Promise<Visit> | Visit | number>();
 	const result: Walk = { defects: [], inconclusive: [], indexes: 0, manifests: 0, blobs: 0 };
 	const defects = new Map<string, Defect>();
 
-	const found = await Promise.all(references.map(async (reference) => (await manifest(reference)).found));
-	references.forEach((reference, i) => {
-		for (const { subject, detail } of found[i] ?? []) {
+	const waiting = references.values();
+	const worker = async () => {
+		// Those who share an iterator share the work.
+		for (const reference of waiting) note(reference, (await manifest(reference)).found);
+	};
+	await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
+	const order = new Map(references.map((reference, i) => [reference, i]));
+	const position = (reference: string) => order.get(reference) ?? 0;
+	for (const defect of defects.values()) defect.references.sort((a, b) => position(a) - position(b));
+	result.defects = [...defects.values()];
+	return result;
+
+	function note(reference: string, found: Found[]): void {
+		for (const { subject, detail } of found) {
 			const key = `${subject} ${detail}`;
 			const known = defects.get(key);
 			if (known === undefined) defects.set(key, { repository, references: [reference], subject, detail });
 			else if (!known.references.includes(reference)) known.references.push(reference);
 		}
-	});
-	result.defects = [...defects.values()];
-	return result;
+	}
 
-	/** Visits once; a question without an answer is noted once, and nothing is found. */
-	function once(key: string, visit: () => Promise<Visit>): Promise<Visit> {
-		const known = visits.get(key);
-		if (known !== undefined) return known;
-		const visiting = visit().catch((error: unknown) => {
+	/** A question without an answer is noted, and nothing is found. */
+	function answered(visiting: Promise<Visit>): Promise<Visit> {
+		return visiting.catch((error: unknown) => {
 			if (!(error instanceof RegistryError)) throw error;
 			result.inconclusive.push(error.message);
 			return { found: [] };
 		});
-		visits.set(key, visiting);
-		return visiting;
+	}
+
+	/** What is known of a blob, or what is being found out. */
+	async function blobVisit(digest: string): Promise<Visit | undefined> {
+		const known = await blobs.get(digest);
+		return typeof known === "number" ? { found: [], size: known } : known;
+	}
+
+	/** Visits a blob once. */
+	async function onceBlob(digest: string, visit: () => Promise<Visit>): Promise<Visit> {
+		const known = await blobVisit(digest);
+		if (known !== undefined) return known;
+		const visiting = answered(visit());
+		blobs.set(digest, visiting);
+		const visited = await visiting;
+		const isPlain = visited.found.length === 0 && visited.size !== undefined && visited.platform === undefined;
+		blobs.set(digest, isPlain ? (visited.size as number) : visited);
+		return visited;
 	}
 
 	/** A tag and its digest are two requests, but what is below them is visited once. */
 	function manifest(reference: string): Promise<Visit> {
-		return once(`manifest ${reference}`, async () => {
-			const { status, body, digest: said, mediaType } = await registry.manifest(repository, reference);
-			const wrong = (detail: string, more: Partial<Visit> = {}) => ({
-				found: [{ subject: reference, detail }],
-				...more,
-			});
-			if (status === 404) return wrong("is not there: the registry answered 404", { missing: true });
-			if (status !== 200) return wrong(`can't be had: the registry answered ${status}`);
-			const digest = digestOf(body, reference);
-			const expected = reference.startsWith("sha256:") ? reference : said;
-			if (expected !== undefined && digest !== expected)
-				return wrong(`has ${body.length} bytes with the digest ${digest} instead of ${expected}`);
-			if (digest !== reference) {
-				const same = visits.get(`manifest ${digest}`);
-				if (same !== undefined) return same;
-			}
-			const visit = parsed(reference, digest, body, mediaType);
-			visits.set(`manifest ${digest}`, visit);
-			return visit;
+		const known = manifests.get(reference);
+		if (known !== undefined) return known;
+		const visiting = answered(visitManifest(reference));
+		manifests.set(reference, visiting);
+		return visiting;
+	}
+
+	async function visitManifest(reference: string): Promise<Visit> {
+		const { status, body, digest: said, mediaType } = await registry.manifest(repository, reference);
+		const wrong = (detail: string, more: Partial<Visit> = {}) => ({
+			found: [{ subject: reference, detail }],
+			...more,
 		});
+		if (status === 404) return wrong("is not there: the registry answered 404", { missing: true });
+		if (status !== 200) return wrong(`can't be had: the registry answered ${status}`);
+		const digest = digestOf(body, reference);
+		const expected = reference.startsWith("sha256:") ? reference : said;
+		if (expected !== undefined && digest !== expected)
+			return wrong(`has ${body.length} bytes with the digest ${digest} instead of ${expected}`);
+		if (digest !== reference) {
+			const same = manifests.get(digest);
+			if (same !== undefined) return same;
+		}
+		const visit = parsed(reference, digest, body, mediaType);
+		manifests.set(digest, visit);
+		return visit;
 	}
 
 	async function parsed(reference: string, digest: string, body: Buffer, mediaType?: string): Promise<Visit> {
@@ -132,7 +167,7 @@ export async function walk(
 			found: unique(below.flat()),
 			size: body.length,
 			...(MANIFEST_TYPES.includes(mediaType ?? "") && { mediaType: mediaType as string }),
-			manifest: content,
+			...(content.kind === "image" && { first: content.blobs[0] }),
 		};
 
 		async function visitChild(child: Descriptor): Promise<Found[]> {
@@ -148,15 +183,15 @@ export async function walk(
 
 		async function visitBlob(blob: Descriptor, isConfig: boolean): Promise<Found[]> {
 			const small = isConfig && (blob.size ?? 0) <= CONFIG_LIMIT && blob.size !== undefined;
-			const visit = await once(`blob ${blob.digest}`, () => (small ? config(blob) : asked(blob)));
+			const visit = await onceBlob(blob.digest, () => (small ? config(blob) : asked(blob)));
 			return [...visit.found, ...contradictions(blob, visit)];
 		}
 
 		async function wrongPlatform({ platform: wanted }: Descriptor, visit: Visit): Promise<Found[]> {
-			if (wanted === undefined || wanted.os === "unknown" || visit.manifest?.kind !== "image") return [];
-			const [first] = visit.manifest.blobs;
+			if (wanted === undefined || wanted.os === "unknown") return [];
+			const { first } = visit;
 			if (first?.mediaType === undefined || !IMAGE_CONFIGS.includes(first.mediaType)) return [];
-			const { platform } = (await visits.get(`blob ${first.digest}`)) ?? {};
+			const { platform } = (await blobVisit(first.digest)) ?? {};
 			if (platform === undefined) return [];
 			const { os, architecture } = platform;
 			// Only what both of them say can contradict.
@@ -190,18 +225,23 @@ export async function walk(
 	async function asked({ digest, size }: Descriptor): Promise<Visit> {
 		result.blobs++;
 		if (deep(digest)) return readWhole(digest, size);
+		// Not by HEAD, which a registry may answer from memory for what is gone; the last byte it has to read.
+		const last = size ? await registry.lastByte(repository, digest, size) : undefined;
+		if (last?.status === 206 && last.body.length === 1 && last.total === size)
+			return { found: [], size: size as number };
+		if (last?.status === 404) return { found: [unhad(digest, 404)] };
+		// This descriptor is wrong, or the registry does not say how long the blob is.
 		const head = await registry.head(repository, digest);
 		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
 		// As long as the registry says it is, whatever this descriptor says: others may refer to it, too, and be right.
 		const length = head.length ?? size;
 		if (length === undefined) return readWhole(digest, size); // Nobody says how long it should be.
 		if (length === 0) return { found: [], size: 0 };
-		// A registry may answer HEAD from memory for what is gone; the last byte it has to read.
-		const last = await registry.lastByte(repository, digest, length);
-		if (last.status === 200) return readWhole(digest, size); // It does not know ranges.
-		if (last.status === 206 && last.body.length === 1) return { found: [], size: length };
-		if (last.status === 416 && head.length === undefined) return readWhole(digest, size);
-		const detail = `can't be read to its end: the registry answered ${last.status} with ${last.body.length} bytes`;
+		const end = last && length === size ? last : await registry.lastByte(repository, digest, length);
+		if (end.status === 200) return readWhole(digest, size); // It does not know ranges.
+		if (end.status === 206 && end.body.length === 1) return { found: [], size: length };
+		if (end.status === 416 && head.length === undefined) return readWhole(digest, size);
+		const detail = `can't be read to its end: the registry answered ${end.status} with ${end.body.length} bytes`;
 		return { found: [{ subject: digest, detail }] };
 	}
 
