@@ -13,7 +13,7 @@ afterEach(() => {
 function project(): string {
 	const folder = mkdtempSync(join(tmpdir(), "render-test-"));
 	folders.push(folder);
-	for (const part of ["scripts", "components", "host", "oci", "config.ts", "package.json"]) {
+	for (const part of ["scripts", "components", "host", "oci", "woodpecker", "config.ts", "package.json"]) {
 		cpSync(part, join(folder, part), { recursive: true });
 	}
 	cpSync("test/fixtures/Pulumi.example.yaml", join(folder, "Pulumi.example.yaml"));
@@ -62,9 +62,11 @@ describe("npm run render", () => {
 			]),
 		);
 		expect(Object.keys(objects).sort()).toEqual([
+			"ConfigMap-drift-detection-dashboard",
 			"ConfigMap-registry-integrity-dashboard",
 			"ConfigMap-registry-integrity-probe",
 			"CronJob-registry-integrity-probe",
+			"PrometheusRule-drift-detection",
 			"PrometheusRule-registry-integrity",
 			"Secret-registry-integrity-probe",
 		]);
