@@ -73,12 +73,12 @@ describe("make lab", () => {
 
 	it("takes the plugins of LAB_PLUGINS, and goes back to its own without it", async () => {
 		const folder = await mkdtemp(join(tmpdir(), "plugins-test-"));
-		for (const name of ["command", "kubernetes"]) {
+		for (const name of ["command", "kubernetes", "vault"]) {
 			const binary = `pulumi-resource-${name}`;
 			await symlink(join(checkout, "lab/plugins", name, binary), join(folder, binary));
 		}
 		const { output } = await run("make", ["-s", "lab"], { cwd: checkout, env: { LAB_PLUGINS: folder } });
-		expect(output).toContain("command 1.2.1 (LAB_PLUGINS), kubernetes 4.34.2 (LAB_PLUGINS)");
+		expect(output).toContain("command 1.2.1 (LAB_PLUGINS), kubernetes 4.34.2 (LAB_PLUGINS), vault 7.8.0 (LAB_PLUGINS)");
 		await rm(folder, { recursive: true });
 		// These very tests may have been told to use others.
 		const usual = process.env["LAB_PLUGINS"] ? /\(LAB_PLUGINS\)/ : /\((installed|stand-in)\)/;
@@ -109,7 +109,7 @@ describe("make lab", () => {
 			cwd: checkout,
 			env: { LAB_PLUGINS: "/nonexistent" },
 		});
-		expect(output).toMatch(/LAB_PLUGINS=\/nonexistent has no executable pulumi-resource-(command|kubernetes)/);
+		expect(output).toMatch(/LAB_PLUGINS=\/nonexistent has no executable pulumi-resource-(command|kubernetes|vault)/);
 		expect(exitCode).not.toBe(0);
 	});
 });
@@ -137,7 +137,16 @@ describe("make lab-env", () => {
 		const names = stdout.split("\n").map((line) => /^export (\w+)='/.exec(line)?.[1]);
 		expect(names).toEqual([
 			...["LAB_REGISTRY", "LAB_REGISTRY_CA", "LAB_REGISTRY_USER", "LAB_REGISTRY_PASSWORD", "LAB_SSH_CONFIG"],
-			...["KUBECONFIG", "LAB_DOCKER_HOST", "PULUMI_HOME", "PULUMI_BACKEND_URL", "PULUMI_CONFIG_PASSPHRASE"],
+			...["KUBECONFIG", "LAB_DOCKER_HOST", "LAB_WOODPECKER", "LAB_WOODPECKER_TOKEN"],
+			...[
+				"VAULT_ADDR",
+				"VAULT_CACERT",
+				"VAULT_TOKEN",
+				"WOODPECKER_TOKEN",
+				"PULUMI_HOME",
+				"PULUMI_BACKEND_URL",
+				"PULUMI_CONFIG_PASSPHRASE",
+			],
 			...["PULUMI_SKIP_UPDATE_CHECK", "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION", "PATH"],
 		]);
 		const script =

@@ -16,7 +16,7 @@ beforeAll(async () => {
 		const [hosts, keys] = ["hosts", "sshPrivateKeys"].map(
 			(key) => config[`homelab-registry:${key}`] as Record<string, unknown>,
 		) as [Record<string, unknown>, Record<string, unknown>];
-		const { dns: _, ...annex } = hostConfig(config, hostname);
+		const { dns: _, key: _k, ...annex } = hostConfig(config, hostname);
 		hosts["annex"] = { ...annex, port: 1 }; // There is nobody.
 		keys["annex"] = keys[hostname];
 		// The engine sorts them by name, and annex was not there first.
