@@ -39,7 +39,7 @@ describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {
 				? await run("ssh", ["-F", env("LAB_SSH_CONFIG"), place === "vm" ? "registry" : place, strict])
 				: await run("bash", ["-c", strict], {
 						cwd: checkout,
-						env: { IMAGE: `${env("LAB_REGISTRY")}/canary:latest` },
+						env: { IMAGE: `${env("LAB_REGISTRY")}/canary:latest`, STACK },
 					});
 		expect(exitCode, output).toBe(0);
 	});
