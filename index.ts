@@ -3,7 +3,7 @@ import * as vault from "@pulumi/vault";
 import { clusterProvider } from "./components/cluster.ts";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
-import { IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
@@ -34,9 +34,7 @@ const registries = vms.map(({ name, connection, role }) => {
 	return { name, role, component: new RegistryVm(`registry-${name}`, args, options) };
 });
 
-// Before 0.2 it was the probe's own.
-const formerly = `urn:pulumi:${pulumi.getStack()}::${PROJECT}::homelab:registry:IntegrityMonitoring$pulumi:providers:kubernetes::registry-integrity-cluster`;
-const provider = monitoring && clusterProvider(monitoring.context, [formerly]);
+const provider = monitoring && clusterProvider(monitoring.context, [formerProvider()]);
 const probes = registries.flatMap(({ name, role, component }) => {
 	if (monitoring === undefined || provider === undefined) return [];
 	const suffix = name === first ? "" : `-${name}`;

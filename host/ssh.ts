@@ -135,7 +135,8 @@ function explain(
 	return `${at(connection)} can't be reached: ${error.message}; is the host up, and is its address in the stack's config right?`;
 }
 
-function fingerprint(key: Buffer): string {
+/** As ssh-keygen -l shows it, of a key's blob. */
+export function fingerprint(key: Buffer): string {
 	return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
 }
 

@@ -63,7 +63,7 @@ export function inSlack(
 				.map((resource) => `• ${escapeSlack(short(resource))}`),
 		];
 	});
-	const [command] = [`npm run drift -- ${news.map(({ report }) => report.stack).join(" ")}`];
+	const command = `npm run drift -- ${news.map(({ report }) => report.stack).join(" ")}`;
 	const isOpen = news.some(({ report }) => report.state !== "clean");
 	return [
 		...lines,

@@ -12,6 +12,12 @@ import {
 	programConfigMap,
 } from "./objects.ts";
 
+/** The URN of the cluster's provider in a state of before 0.2, when it was the probe's own. */
+export function formerProvider(): string {
+	const parent = "homelab:registry:IntegrityMonitoring";
+	return `urn:pulumi:${pulumi.getStack()}::${pulumi.getProject()}::${parent}$pulumi:providers:kubernetes::registry-integrity-cluster`;
+}
+
 /** The probe of the private registry's images, its alerts and its dashboard, in the cluster of the `provider` that its options have. */
 export class IntegrityMonitoring extends pulumi.ComponentResource {
 	/** The name of the CronJob, `<namespace>/<name>`. */

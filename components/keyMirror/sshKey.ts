@@ -1,6 +1,6 @@
 /** A login key: its public half, its line in authorized_keys, the line in known_hosts that goes with it. */
-import { createHash } from "node:crypto";
 import ssh2 from "ssh2";
+import { fingerprint as fingerprintOf } from "../../host/ssh.ts";
 
 /** `<type> <base64>` of a private key. Throws where it can't be read. */
 export function publicKeyOf(privateKey: string): string {
@@ -40,6 +40,5 @@ export function knownHostsEntry({
 
 /** As ssh-keygen -l shows it, of a key `<type> <base64>`. */
 export function fingerprint(key: string): string {
-	const blob = Buffer.from(key.split(" ")[1] ?? "", "base64");
-	return `SHA256:${createHash("sha256").update(blob).digest("base64").replace(/=+$/, "")}`;
+	return fingerprintOf(Buffer.from(key.split(" ")[1] ?? "", "base64"));
 }

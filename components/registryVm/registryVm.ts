@@ -4,6 +4,7 @@ import { FileSet, type FileSetArgs } from "../../host/resources.ts";
 import { triggeredCommand } from "../../host/triggeredCommand.ts";
 import type { RegistryVmArgs, RegistryVmSecrets, RegistryVmSettings } from "./args.ts";
 import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
+import { certificateProblem } from "./certificate.ts";
 import { checks } from "./checks.ts";
 import { conditions } from "./conditions.ts";
 import { placeholders, registryVmFiles } from "./files.ts";
@@ -33,7 +34,11 @@ export class RegistryVm extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:RegistryVm", name, {}, options);
-		pulumi.output(secrets).apply(({ registryPassword }) => {
+		pulumi.output(secrets).apply(({ registryPassword, tlsCertificate }) => {
+			const { hostname } = settings.role.private;
+			const { refused, warning } = certificateProblem(tlsCertificate, hostname, Date.now());
+			if (refused !== undefined) throw new pulumi.RunError(refused);
+			if (warning !== undefined) pulumi.log.warn(warning, this);
 			if (registryPassword.length < STRONG)
 				pulumi.log.warn(
 					`registryPassword has less than ${STRONG} characters, so each request to the private registry costs it 50 ms of a processor: set a longer one, from a generator`,

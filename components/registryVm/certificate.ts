@@ -1,0 +1,39 @@
+/** Whether the private registry's certificate will do, before it reaches the VM. That it is the key's, nginx says there. */
+import { X509Certificate } from "node:crypto";
+
+const DAY = 24 * 3600 * 1000;
+/** When it ends sooner than that, people are warned, in days. */
+const SOON = 21;
+
+/** What is wrong with a certificate: `refused` where no client would take it, `warning` where soon none will. */
+export interface CertificateProblem {
+	refused?: string;
+	warning?: string;
+}
+
+/** Of the first certificate in a PEM text, for that name; `now` in milliseconds since 1970. */
+export function certificateProblem(pem: string, hostname: string, now: number): CertificateProblem {
+	let certificate: X509Certificate;
+	try {
+		certificate = new X509Certificate(pem);
+	} catch (error) {
+		return { refused: `tlsCertificate can't be read: ${(error as Error).message}` };
+	}
+	const { validFromDate, validToDate, subjectAltName } = certificate;
+	const day = (date: Date) => date.toISOString().slice(0, 10);
+	if (certificate.checkHost(hostname) === undefined)
+		return {
+			refused: `tlsCertificate is not for ${hostname}: its names are ${subjectAltName ?? "none"}; set the one for that name`,
+		};
+	if (validToDate.getTime() <= now)
+		return { refused: `tlsCertificate for ${hostname} ended on ${day(validToDate)}; renew it, and set the new one` };
+	if (validFromDate.getTime() > now)
+		return {
+			refused: `tlsCertificate for ${hostname} only begins on ${day(validFromDate)}; or is this machine's clock wrong?`,
+		};
+	const left = Math.floor((validToDate.getTime() - now) / DAY);
+	if (left >= SOON) return {};
+	return {
+		warning: `tlsCertificate for ${hostname} ends in ${left} days, on ${day(validToDate)}; renew it, and set the new one`,
+	};
+}
