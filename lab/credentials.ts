@@ -21,12 +21,14 @@ listener "tcp" {
 }
 `;
 	const place = ["--network", network.name, "--ip", vault.address, "--publish", `127.0.0.1:${vault.port}:8200`];
-	const dev = ["-dev", "-dev-no-store-token", "-dev-listen-address=127.0.0.1:8201", `-dev-root-token-id=${token}`];
+	const dev = ["-dev", "-dev-no-store-token", "-dev-listen-address=127.0.0.1:8201"];
+	// Not on its command line, which every process of this machine can read.
+	const environment = ["--env", `VAULT_DEV_ROOT_TOKEN_ID=${token}`];
 	await ensureContainer(
 		engine,
 		step,
 		vault.container,
-		[...place, images.vault, "vault", "server", ...dev, "-config=/etc/vault/config.hcl"],
+		[...place, ...environment, images.vault, "vault", "server", ...dev, "-config=/etc/vault/config.hcl"],
 		[
 			{ name: "etc/vault/config.hcl", mode: 0o600, content: config },
 			{ name: "etc/vault/server.pem", mode: 0o600, content: certificate },

@@ -23,6 +23,9 @@ beforeAll(async () => {
 	const key = async (name: string) => (await readFile(join(paths.keys, name), "utf8")).split("\n");
 	secrets = {
 		"the SSH key": (await key("login"))[2] as string,
+		"the Proxmox host's SSH key": (await key("proxmox-login"))[2] as string,
+		"Vault's token": (await key("vault-token"))[0] as string,
+		"Woodpecker's token": (await key("woodpecker-token"))[0] as string,
 		"the TLS key": (await key("registry.key"))[1] as string,
 		"the registry's password": (await key("registry-password"))[0] as string,
 		"Docker Hub's password": (await key("dockerhub-password"))[0] as string,
@@ -50,6 +53,9 @@ beforeAll(async () => {
 	// A hand edit in a file that holds a secret is drift that has to be shown without it.
 	await onVm("sed -i s/-new-/-gnu-/ /opt/registry/config-dockerhub.yml");
 	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
+	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
+	for (const format of ["--json", "--markdown"])
+		outputs.push(await run("node", ["scripts/drift.ts", "--no-report", format, STACK], { cwd: changed.folder }));
 	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
 	outputs.push(await pulumi(["stack", "export", ...all]), await pulumi(["stack", "--show-urns", ...all]));
 });
