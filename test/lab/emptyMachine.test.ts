@@ -37,7 +37,10 @@ beforeAll(async () => {
 	changed = await variant();
 	await changed.configure((config) => {
 		const { hostname } = registryVm;
-		config["homelab-registry:hosts"] = { [hostname]: { ...hostConfig(config, hostname), port: machine.ports[22] } };
+		// The copies of the key are the lab's.
+		const { key: _, ...host } = hostConfig(config, hostname);
+		config["homelab-registry:hosts"] = { [hostname]: { ...host, port: machine.ports[22] } };
+		Reflect.deleteProperty(config, "homelab-registry:woodpecker");
 		const keys = config["homelab-registry:sshPrivateKeys"] as Record<string, unknown>;
 		config["homelab-registry:sshPrivateKeys"] = { [hostname]: keys[hostname] };
 		Object.assign(config["homelab-registry:monitoring"] as object, { namespace: NAMESPACE });
