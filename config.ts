@@ -10,6 +10,7 @@ import {
 	vaultConfig,
 	woodpeckerConfig,
 } from "./components/keyMirror/args.ts";
+import { publicKeyOf } from "./components/keyMirror/sshKey.ts";
 import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
 import type { Connection } from "./host/ssh.ts";
 
@@ -290,6 +291,7 @@ function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry, w
 	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
 	const copies = new Map<string, string>();
 	for (const [name, { hostKey, port, registry, dns, key }] of reached) {
+		if (key) problems.push(...unreadable(name, sshPrivateKeys[name]));
 		if (key?.secret && woodpecker === undefined)
 			problems.push(`${missingKey(stack, ["woodpecker"])}: hosts.${name}.key.secret is kept there`);
 		for (const place of [key?.vault && `key.vault ${key.vault}`, key?.secret && `key.secret ${key.secret.name}`]) {
@@ -323,6 +325,17 @@ function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry, w
 		places.set(`${address}:${port}`, name);
 	}
 	return problems;
+}
+
+/** A key whose copies are kept has to be one: render's mark, which is for people, is none and is let pass. */
+function unreadable(name: string, key: string | undefined): string[] {
+	if (key === undefined || key.includes("(secret sshPrivateKeys)")) return [];
+	try {
+		publicKeyOf(key);
+		return [];
+	} catch (error) {
+		return [`sshPrivateKeys.${name}: ${(error as Error).message}`];
+	}
 }
 
 /** Addresses that the VM has to reach can't be in a network that it has for its containers alone. */
