@@ -50,7 +50,7 @@ async function pin(name: string, options: Options): Promise<void> {
 		return;
 	}
 	console.log(`Whoever answers at that address could offer any key. Log in on the host's own console, and read it there:
-  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub`);
+  ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key`);
 	const seen = options.fingerprint ?? (await ask("What does the console show (SHA256:...)? "));
 	if (seen.trim() !== fingerprint(offered))
 		throw new PinError(
