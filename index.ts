@@ -5,6 +5,7 @@ import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
+import { readEntry } from "./components/keyMirror/vault.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
@@ -47,8 +48,9 @@ if (monitoring && provider)
 const mirrored = config.hosts.flatMap((host) => (host.key ? [{ ...host, key: host.key }] : []));
 // A child token of the login's would need a right of its own.
 const copies = mirrored.some(({ key }) => key.vault) && new vault.Provider("vault", { skipChildToken: true });
-const keys = mirrored.map(({ name, connection, key }) => {
-	const args = { connection, key, vault: config.vault, woodpecker: config.woodpecker };
+const held = await Promise.all(mirrored.map(({ key }) => key.vault && readEntry(config.vault.mount, key.vault)));
+const keys = mirrored.map(({ name, connection, key }, i) => {
+	const args = { connection, key, vault: config.vault, held: held[i] || undefined, woodpecker: config.woodpecker };
 	return { name, component: new KeyMirror(`key-${name}`, args, copies ? { provider: copies } : {}) };
 });
 

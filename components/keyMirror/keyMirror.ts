@@ -6,7 +6,7 @@ import { Secret } from "../../woodpecker/resources.ts";
 import type { KeyConfig, VaultConfig, WoodpeckerConfig } from "./args.ts";
 import { entryOf, policiesOf } from "./entry.ts";
 import { authorizedLine, withNewline } from "./sshKey.ts";
-import { readEntry } from "./vault.ts";
+import type { Entry } from "./vault.ts";
 
 export interface KeyMirrorArgs {
 	/** How the host is reached; its private key is the one that is let in, and copied. Secret. */
@@ -15,6 +15,8 @@ export interface KeyMirrorArgs {
 	key: KeyConfig;
 	/** Needed where the key has a copy in Vault. */
 	vault: VaultConfig;
+	/** What Vault has of it now; undefined where it has no copy there. */
+	held: Entry | undefined;
 	/** Needed where the key has a copy in Woodpecker. */
 	woodpecker: WoodpeckerConfig | undefined;
 }
@@ -62,19 +64,19 @@ export class KeyMirror extends pulumi.ComponentResource {
 	private inVault(
 		name: string,
 		path: string,
-		{ connection, vault: { mount, policies }, key }: KeyMirrorArgs,
+		{ connection, vault: { mount, policies }, key, held }: KeyMirrorArgs,
 	): pulumi.Resource[] {
 		const entry = entryOf(connection, key);
 		const dataJson = pulumi.secret(JSON.stringify(entry));
-		// Vault looks for it among the options. What is there as declared was written when the version was one less.
-		const cas = readEntry(mount, path).then(({ version, data }) =>
-			String(data !== undefined && JSON.stringify(sortedByKey(data)) === JSON.stringify(entry) ? version - 1 : version),
-		);
+		const isDeclared = held?.data !== undefined && JSON.stringify(sortedByKey(held.data)) === JSON.stringify(entry);
+		// Vault looks for it among the options. What is there as declared needs none, whether the state knows of it or not.
+		const write = isDeclared ? { ignoreChanges: ["options"] } : {};
+		const options = isDeclared ? {} : { options: { cas: String(held?.version ?? 0) } };
 		const child = { parent: this };
 		const secret = new vault.kv.SecretV2(
 			`${name}-copy`,
-			{ mount, name: path, dataJson, options: { cas } },
-			{ ...child, retainOnDelete: true },
+			{ mount, name: path, dataJson, ...options },
+			{ ...child, ...write, retainOnDelete: true },
 		);
 		if (!policies) return [secret];
 		const managed = Object.entries(policiesOf(mount, path, name)).map(

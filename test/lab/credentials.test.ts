@@ -69,6 +69,14 @@ describe("the copy in Vault", () => {
 		expect((await drift()).exitCode).toBe(0);
 	});
 
+	it("that Vault has as declared, and the state has lost, is taken over", async () => {
+		const { stdout } = await pulumi(["stack", "--show-urns", "--stack", STACK]);
+		const urn = /urn:\S+::key-docker-registry-copy/.exec(stdout)?.[0] as string;
+		expect((await pulumi(["state", "delete", urn, "--yes", "--stack", STACK])).exitCode).toBe(0);
+		await up();
+		expect((await drift()).exitCode).toBe(0);
+	});
+
 	it("is not written over another version than the one that was read", async () => {
 		const { version } = await readEntry("secret", "woodpecker");
 		await expect(writeEntry("secret", "woodpecker", { mine: "lost" }, version - 1)).rejects.toThrow(
