@@ -72,7 +72,7 @@ describe("the copy in Vault", () => {
 	it("that Vault has as declared, and the state has lost, is taken over", async () => {
 		const { stdout } = await pulumi(["stack", "--show-urns", "--stack", STACK]);
 		const urn = /urn:\S+::key-docker-registry-copy/.exec(stdout)?.[0] as string;
-		expect((await pulumi(["state", "delete", urn, "--yes", "--stack", STACK])).exitCode).toBe(0);
+		expect((await pulumi(["state", "delete", urn, "--target-dependents", "--yes", "--stack", STACK])).exitCode).toBe(0);
 		await up();
 		expect((await drift()).exitCode).toBe(0);
 	});
