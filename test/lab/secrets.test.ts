@@ -24,8 +24,6 @@ beforeAll(async () => {
 	secrets = {
 		"the SSH key": (await key("login"))[2] as string,
 		"the Proxmox host's SSH key": (await key("proxmox-login"))[2] as string,
-		"Vault's token": (await key("vault-token"))[0] as string,
-		"Woodpecker's token": (await key("woodpecker-token"))[0] as string,
 		"the TLS key": (await key("registry.key"))[1] as string,
 		"the registry's password": (await key("registry-password"))[0] as string,
 		"Docker Hub's password": (await key("dockerhub-password"))[0] as string,
