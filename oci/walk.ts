@@ -98,15 +98,15 @@ export async function walk(
 		});
 	}
 
-	/** What is known of a blob, or what is being found out. */
-	async function blobVisit(digest: string): Promise<Visit | undefined> {
-		const known = await blobs.get(digest);
+	/** What is known of a blob, or what is being found out; said at once, so that nobody else begins meanwhile. */
+	function blobVisit(digest: string): Promise<Visit> | Visit | undefined {
+		const known = blobs.get(digest);
 		return typeof known === "number" ? { found: [], size: known } : known;
 	}
 
 	/** Visits a blob once. */
 	async function onceBlob(digest: string, visit: () => Promise<Visit>): Promise<Visit> {
-		const known = await blobVisit(digest);
+		const known = blobVisit(digest);
 		if (known !== undefined) return known;
 		const visiting = answered(visit());
 		blobs.set(digest, visiting);

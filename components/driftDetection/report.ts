@@ -103,7 +103,8 @@ export class Gatherer {
 				continue;
 			}
 			const changes = changesOf(step, mask);
-			if (step.op !== "delete" && step.old && changes.every(({ path }) => isUnknown(step.new?.inputs, path))) {
+			const isConsequence = changes.length > 0 && changes.every(({ path }) => isUnknown(step.new?.inputs, path));
+			if (isConsequence) {
 				report.consequences.push(name);
 				continue;
 			}
@@ -126,8 +127,11 @@ function nameOf(urn: string): string {
 }
 
 function accept(resource: DriftedResource, notes: string[], accepted: Accepted[], today: string): void {
-	const applies = ({ resource: name, path = "" }: Accepted) =>
-		name === resource.name && resource.changes.every((change) => change.path.startsWith(path));
+	// Where all of a resource comes or goes, no part of it was accepted.
+	const applies = ({ resource: name, path }: Accepted) =>
+		name === resource.name &&
+		(path === undefined ||
+			(resource.changes.length > 0 && resource.changes.every((change) => change.path.startsWith(path))));
 	for (const entry of accepted.filter(applies)) {
 		if (today <= entry.until) resource.accepted ??= `${entry.reason} (until ${entry.until})`;
 		else notes.push(`${resource.name} was accepted until ${entry.until} (${entry.reason}), which is over`);

@@ -117,6 +117,17 @@ describe("a report", () => {
 		expect(later.notes).toEqual(["vm was accepted until 2026-11-25 (a trial), which is over"]);
 	});
 
+	it("a path that is accepted does not cover that all of the resource is gone", () => {
+		const gatherer = events({ op: "create", name: "vm", wanted: file("b") });
+		const accepted = [{ resource: "vm", path: 'files["/etc/motd"]', reason: "a trial", until: "2026-12-31" }];
+		expect(gatherer.report("lab", { ...options, accepted }).state).toBe("drift");
+	});
+
+	it("an update of which no plugin says what differs is drift, not a consequence", () => {
+		const report = events({ op: "update", name: "vm", old: file("a"), wanted: file("b") }).report("lab", options);
+		expect(report).toMatchObject({ state: "drift", consequences: [] });
+	});
+
 	it("a path that is accepted does not cover another one of the same resource", () => {
 		const paths = [CONTENT, 'files["/etc/passwd"].content'];
 		const gatherer = events({ op: "update", name: "vm", old: file("a"), wanted: file("b"), paths });
