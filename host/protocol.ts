@@ -20,7 +20,7 @@ import structproto from "google-protobuf/google/protobuf/struct_pb.js";
 export const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
 
 /** Marks an object in the protocol that stands for something else, such as a secret. */
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
+export const SIGNATURE = "4dabf18193072939515e22adb298388d";
 
 export type Properties = Record<string, unknown>;
 

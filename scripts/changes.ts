@@ -9,6 +9,7 @@ import { join, relative } from "node:path";
 import { Command } from "commander";
 import { structuredPatch } from "diff";
 import { execa } from "execa";
+import { fenced } from "../components/driftDetection/words.ts";
 import { ConfigError } from "../config.ts";
 import { laidOut, rendered } from "./rendering.ts";
 
@@ -54,9 +55,8 @@ async function changes(stack: string, commit: string): Promise<string> {
 		const mode = was && is && was.mode !== is.mode ? [`mode ${was.mode} becomes ${is.mode}`] : [];
 		const left = lines.length - LINES;
 		const shown = [...mode, ...lines.slice(0, LINES), ...(left > 0 ? [`… and ${left} lines more`] : [])].join("\n");
-		const ticks = "`".repeat(Math.max(3, ...[...shown.matchAll(/`+/g)].map(([run]) => run.length + 1)));
 		const kind = was === undefined ? " (new)" : is === undefined ? " (removed)" : "";
-		return [`<details><summary><code>${path}</code>${kind}</summary>\n\n${ticks}diff\n${shown}\n${ticks}\n</details>`];
+		return [`<details><summary><code>${path}</code>${kind}</summary>\n\n${fenced(shown)}\n</details>`];
 	});
 	if (sections.length === 0) return `### Nothing on a host or in the cluster of ${stack} would change`;
 	const summary = [...effects].map(

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
 import { ask, list } from "./api.ts";
+import { checked } from "./checked.ts";
 
 export const cronInputs = z.strictObject({
 	server: z.url().describe("The URL of Woodpecker."),
@@ -15,11 +16,7 @@ export type CronInputs = z.input<typeof cronInputs>;
 type Declared = z.output<typeof cronInputs>;
 
 export const Cron: ResourceType = {
-	check(inputs) {
-		const result = cronInputs.safeParse(inputs);
-		const failures = (result.error?.issues ?? []).map(({ path, message }) => [path.join("."), message] as const);
-		return { inputs: result.data ?? inputs, failures: Object.fromEntries(failures) };
-	},
+	check: (inputs) => checked(cronInputs, inputs),
 
 	diff(state, inputs) {
 		const diff: Diff = {};

@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
 import { ask, WoodpeckerError } from "./api.ts";
+import { checked } from "./checked.ts";
 
 export const events = [
 	...(["push", "pull_request", "pull_request_closed", "pull_request_metadata"] as const),
@@ -31,11 +32,7 @@ type Declared = z.output<typeof secretInputs>;
 const NOTE = "managed by Pulumi";
 
 export const Secret: ResourceType = {
-	check(inputs) {
-		const result = secretInputs.safeParse(inputs);
-		const failures = (result.error?.issues ?? []).map(({ path, message }) => [path.join("."), message] as const);
-		return { inputs: result.data ?? inputs, failures: Object.fromEntries(failures) };
-	},
+	check: (inputs) => checked(secretInputs, inputs),
 
 	diff(state, inputs) {
 		const diff: Diff = {};

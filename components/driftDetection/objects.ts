@@ -1,5 +1,6 @@
 /** Every Kubernetes object of the drift detection, as the cluster gets it. */
 import { type RulesPlace, rulesObject } from "../alertRules.ts";
+import { dashboardObject } from "../dashboardObject.ts";
 import { driftAlerts } from "./alerts.ts";
 import { driftDashboard } from "./dashboard.ts";
 import { JOB } from "./names.ts";
@@ -16,12 +17,7 @@ export function driftRules(settings: DriftDetectionSettings) {
 	return rulesObject(JOB, settings, driftAlerts(settings.runbooks));
 }
 
-/** The dashboard, for a Grafana whose sidecar looks for that label. */
+/** The dashboard. */
 export function driftDashboardConfigMap({ namespace }: DriftDetectionSettings) {
-	return {
-		apiVersion: "v1" as const,
-		kind: "ConfigMap" as const,
-		metadata: { name: `${JOB}-dashboard`, namespace, labels: { grafana_dashboard: "1" } },
-		data: { "drift-detection.json": driftDashboard() },
-	};
+	return dashboardObject(JOB, namespace, driftDashboard());
 }

@@ -1,12 +1,9 @@
 /** What a preview's events say of a stack: as declared, drifted, or not found out. */
 import type { EngineEvent, StepEventMetadata } from "@pulumi/pulumi/automation/index.js";
 import { structuredPatch } from "diff";
+import { SIGNATURE, UNKNOWN } from "../../host/protocol.ts";
 import type { Accepted } from "./args.ts";
 
-/** What the protocol has in place of a value that is only known after the update. */
-const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
-/** Marks what is encrypted in the state. */
-const SIGNATURE = "4dabf18193072939515e22adb298388d";
 const SECRET = "[secret]";
 
 export interface Change {

@@ -21,20 +21,22 @@ export function inText(report: StackReport): string {
 	].join("\n");
 }
 
+/** A difference between Markdown's fences, which are longer than any in it. */
+export function fenced(text: string): string {
+	const ticks = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
+	return `${ticks}diff\n${text}\n${ticks}`;
+}
+
 /** As a comment on a change, or in a pipeline's summary. */
 export function inMarkdown(report: StackReport): string {
 	const { stack, state, errors, notes, consequences, fixed, drifted } = report;
-	const fence = (text: string) => {
-		const ticks = "`".repeat(Math.max(3, ...[...text.matchAll(/`+/g)].map(([run]) => run.length + 1)));
-		return `${ticks}diff\n${text}\n${ticks}`;
-	};
 	return [
 		`### Stack ${stack} ${STATE[state]}`,
 		...(fixed ? [fixed] : []),
 		...(errors.length > 0 ? [errors.map((error) => `- **error:** ${error.replaceAll("\n", "\n  ")}`).join("\n")] : []),
 		...drifted.flatMap((resource) => [
 			`**${resource.action} \`${resource.name}\`** (${resource.type})${resource.accepted ? `: accepted, ${resource.accepted}` : ""}`,
-			...resource.changes.flatMap(({ what, diff }) => [what, ...(diff.length > 0 ? [fence(diff.join("\n"))] : [])]),
+			...resource.changes.flatMap(({ what, diff }) => [what, ...(diff.length > 0 ? [fenced(diff.join("\n"))] : [])]),
 		]),
 		...(consequences.length > 0 ? [`An update would run again: ${consequences.join(", ")}`] : []),
 		...(notes.length > 0 ? [notes.map((note) => `- ${note}`).join("\n")] : []),

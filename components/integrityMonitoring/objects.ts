@@ -1,6 +1,7 @@
 /** Every Kubernetes object of the monitoring, as the cluster gets it. */
 import { rulesObject } from "../alertRules.ts";
 import { bundle } from "../bundle.ts";
+import { dashboardObject } from "../dashboardObject.ts";
 import { alertGroups } from "./alerts.ts";
 import type { IntegritySecrets, IntegritySettings } from "./args.ts";
 import { integrityDashboard } from "./dashboard.ts";
@@ -65,14 +66,9 @@ export function alertRules(settings: IntegritySettings) {
 	return rulesObject(NAME, settings, alertGroups(settings));
 }
 
-/** The dashboard, for a Grafana whose sidecar looks for that label. */
+/** The dashboard. */
 export function dashboardConfigMap({ namespace }: IntegritySettings) {
-	return {
-		apiVersion: "v1" as const,
-		kind: "ConfigMap" as const,
-		metadata: { name: `${NAME}-dashboard`, namespace, labels: { grafana_dashboard: "1" } },
-		data: { "registry-integrity.json": integrityDashboard() },
-	};
+	return dashboardObject(NAME, namespace, integrityDashboard());
 }
 
 /** All of them, without reaching anything: what `npm run render` writes. */
