@@ -5,7 +5,7 @@ import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
-import { readEntry } from "./components/keyMirror/vault.ts";
+import { readEntry } from "./components/vault.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";

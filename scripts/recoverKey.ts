@@ -7,7 +7,7 @@ import { join, resolve } from "node:path";
 import { Command } from "commander";
 import { parse } from "yaml";
 import { withNewline } from "../components/keyMirror/sshKey.ts";
-import { readEntry, VaultError } from "../components/keyMirror/vault.ts";
+import { readEntry, VaultError } from "../components/vault.ts";
 import { ConfigError, PROJECT } from "../config.ts";
 
 await new Command()

@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { execa } from "execa";
 import { letIn, provesLogin, takeOut } from "../components/keyMirror/rotation.ts";
 import { fingerprint, newPrivateKey, publicKeyOf, withNewline } from "../components/keyMirror/sshKey.ts";
-import { readEntry, VaultError } from "../components/keyMirror/vault.ts";
+import { readEntry, VaultError } from "../components/vault.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ConnectionError, disconnect } from "../host/ssh.ts";
 import { setValue, stackConfig, stackValues } from "./stack.ts";

@@ -1,5 +1,5 @@
 /** Logs in to Vault (VAULT_ADDR) as the pod's service account, in the role VAULT_ROLE (ci), and prints the token. */
-import { loginByKubernetes, VaultError } from "../components/keyMirror/vault.ts";
+import { loginByKubernetes, VaultError } from "../components/vault.ts";
 
 try {
 	process.stdout.write(await loginByKubernetes(process.env["VAULT_ROLE"] ?? "ci"));

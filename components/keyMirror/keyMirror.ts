@@ -6,7 +6,7 @@ import { Secret } from "../../woodpecker/resources.ts";
 import type { KeyConfig, VaultConfig, WoodpeckerConfig } from "./args.ts";
 import { entryOf, policiesOf } from "./entry.ts";
 import { authorizedLine, withNewline } from "./sshKey.ts";
-import type { Entry } from "./vault.ts";
+import type { Entry } from "../vault.ts";
 
 export interface KeyMirrorArgs {
 	/** How the host is reached; its private key is the one that is let in, and copied. Secret. */

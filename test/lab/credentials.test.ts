@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { readEntry, writeEntry } from "../../components/keyMirror/vault.ts";
+import { readEntry, writeEntry } from "../../components/vault.ts";
 import { proxmox, STACK, vault } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { docker, drift, env, pulumi, run, up, type Variant, variant } from "./lab.ts";

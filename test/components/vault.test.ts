@@ -2,7 +2,7 @@
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
-import { loginByKubernetes, readEntry, writeEntry } from "../../../components/keyMirror/vault.ts";
+import { loginByKubernetes, readEntry, writeEntry } from "../../components/vault.ts";
 
 let server: Server | undefined;
 afterEach(() => {
