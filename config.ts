@@ -1,4 +1,5 @@
 /** The stack's configuration: composed from the roles' schemas, validated once, before anything is reached. */
+
 import { z } from "zod";
 import { type DnsRole, dnsNames, dnsRole } from "./components/dnsResolver/args.ts";
 import { driftDetectionConfig } from "./components/driftDetection/args.ts";
@@ -12,6 +13,8 @@ import {
 } from "./components/keyMirror/args.ts";
 import { publicKeyOf } from "./components/keyMirror/sshKey.ts";
 import { type RegistryRole, type RegistryVmSecrets, registryRole, vmImages } from "./components/registryVm/args.ts";
+import { type TlsPair, type TlsSource, tlsSource } from "./components/registryVm/tlsPair.ts";
+import { ExpectedError } from "./host/expectedError.ts";
 import type { Connection } from "./host/ssh.ts";
 
 /** What Pulumi puts before each key. */
@@ -131,10 +134,19 @@ const schema = z.strictObject({
 		"The account with which authenticated caches ask their upstream",
 	),
 	dockerhubPassword: key(z.string().min(1, "is empty"), "That account's password or access token", true),
-	tlsCertificate: key(pem("CERTIFICATE"), "The private registry's certificate and its chain, PEM"),
+	tlsFrom: key(
+		tlsSource.optional(),
+		"Where the private registry's certificate and its key are read at each run, instead of tlsCertificate and tlsPrivateKey - files (certificate, privateKey) or vault (path, certificate, privateKey)",
+	),
+	tlsCertificate: key(
+		pem("CERTIFICATE").optional(),
+		"The private registry's certificate and its chain, PEM; needed unless there is tlsFrom",
+	),
 	tlsPrivateKey: key(
-		pem("").refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key"),
-		"The private key of that certificate, PEM",
+		pem("")
+			.refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key")
+			.optional(),
+		"The private key of that certificate, PEM; needed unless there is tlsFrom",
 		true,
 	),
 });
@@ -160,16 +172,18 @@ export interface DeferredHost {
 }
 
 export interface Config
-	extends Omit<Values, "hosts" | "sshPrivateKeys" | "firstRegistry" | "vault" | keyof RegistryVmSecrets> {
+	extends Omit<Values, "hosts" | "sshPrivateKeys" | "firstRegistry" | "vault" | "tlsFrom" | keyof RegistryVmSecrets> {
 	vault: VaultConfig;
+	/** The certificate of the registries and its key, or where they are read. */
+	tls: TlsPair | TlsSource;
 	hosts: Host[];
 	deferred: DeferredHost[];
 	/** The registry VM that was there first, or is the only one; undefined where there is none. */
 	firstRegistry: string | undefined;
 	/** The repository that is always in the private registries. */
 	canary: string;
-	/** What only the operator has: credentials and the certificate of the registries. */
-	secrets: RegistryVmSecrets;
+	/** What only the operator has: credentials of the registries. */
+	secrets: Omit<RegistryVmSecrets, keyof TlsPair>;
 }
 
 /**
@@ -232,7 +246,7 @@ const MOVED: Record<string, string> = {
 };
 
 /** The stack's config can't be used; the message has a line for each key that is wrong. */
-export class ConfigError extends Error {}
+export class ConfigError extends ExpectedError {}
 
 /**
  * Checks the plain values of a stack's config, keyed without the project's name. Throws a ConfigError that
@@ -248,14 +262,15 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 	const { hosts, sshPrivateKeys, ...rest } = result.data;
 	const all = Object.entries(hosts);
 	const { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, ...others } = rest;
-	const { tlsCertificate, tlsPrivateKey, ...shown } = others;
+	const { tlsCertificate = "", tlsPrivateKey = "", tlsFrom, ...shown } = others;
 	const managed = all.filter(([, { deferred }]) => deferred === undefined);
 	return {
 		...shown,
 		firstRegistry: shown.firstRegistry ?? managed.find(([, { registry }]) => registry)?.[0],
 		vault: shown.vault ?? vaultConfig.parse({}),
 		canary: shown.monitoring?.canary ?? CANARY,
-		secrets: { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, tlsCertificate, tlsPrivateKey },
+		secrets: { registryUser, registryPassword, dockerhubUsername, dockerhubPassword },
+		tls: tlsFrom ?? { tlsCertificate, tlsPrivateKey },
 		hosts: managed.map(([name, { address, port, user, hostKey = "", registry, dns, key }]) => ({
 			name,
 			connection: { host: address, port, user, privateKey: sshPrivateKeys[name] ?? "", hostKey },
@@ -286,8 +301,16 @@ export function parseConfig(stack: string, values: Record<string, unknown>): Con
 }
 
 /** What is wrong although each value by itself is right. */
-function contradictions(stack: string, { hosts, sshPrivateKeys, firstRegistry, woodpecker }: Values): string[] {
+function contradictions(
+	stack: string,
+	{ hosts, sshPrivateKeys, firstRegistry, woodpecker, tlsFrom, ...rest }: Values,
+): string[] {
 	const problems: string[] = [];
+	for (const half of ["tlsCertificate", "tlsPrivateKey"] as const) {
+		if (tlsFrom && rest[half] !== undefined)
+			problems.push(`${half}: is read from tlsFrom; take one of the two out, so that it is clear which one counts`);
+		if (!tlsFrom && rest[half] === undefined) problems.push(missingKey(stack, [half]));
+	}
 	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
 	const copies = new Map<string, string>();
 	for (const [name, { hostKey, port, registry, dns, key }] of reached) {

@@ -5,9 +5,10 @@ import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
-import { readEntry } from "./components/vault.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
+import { readTlsPair } from "./components/registryVm/tlsPair.ts";
+import { readEntry } from "./components/vault.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
 import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 import { refuseDeadAgent } from "./host/sshAgent.ts";
@@ -16,7 +17,10 @@ await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
 const config = parseConfig(pulumi.getStack(), fromText(plain));
-const { images, monitoring, protect, secrets, canary, registryCa: ca, dnsNames: names, firstRegistry: first } = config;
+const { images, monitoring, protect, canary, registryCa: ca, dnsNames: names, firstRegistry: first } = config;
+const tls =
+	"tlsCertificate" in config.tls ? config.tls : await readTlsPair(config.tls, config.vault.mount, import.meta.dirname);
+const secrets = { ...config.secrets, ...tls };
 
 const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
 	const containers = registry && cacheContainers(registry);

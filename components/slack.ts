@@ -1,8 +1,10 @@
 /** Messages to a Slack channel, by an incoming webhook. */
+
 import { Agent, interceptors, request } from "undici";
+import { ExpectedError } from "../host/expectedError.ts";
 
 /** The message was not taken; the text says why, without the webhook's URL, which is a secret. */
-export class SlackError extends Error {}
+export class SlackError extends ExpectedError {}
 
 /** In characters; Slack cuts a longer message off, or refuses it. */
 const LIMIT = 3500;

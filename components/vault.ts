@@ -2,13 +2,15 @@
  * Vault's HTTP API, as far as an entry of a KV version 2 mount goes. Where it is, and the token, are in the
  * environment, as Vault's own program takes them.
  */
+
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { Agent, request } from "undici";
+import { ExpectedError } from "../host/expectedError.ts";
 
 /** Vault does not answer, or refuses; the message says what to do. */
-export class VaultError extends Error {}
+export class VaultError extends ExpectedError {}
 
 export interface Entry {
 	/** Of the newest version, deleted or not; 0 where there never was one. */

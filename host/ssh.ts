@@ -1,6 +1,8 @@
 /** One SSH connection a host, its key pinned, shared by all operations of this process. */
+
 import { createHash } from "node:crypto";
 import ssh2 from "ssh2";
+import { ExpectedError } from "./expectedError.ts";
 import type { Connection } from "./fileSetSchema.ts";
 
 export type { Connection };
@@ -12,7 +14,7 @@ export interface ExecResult {
 }
 
 /** The host can't be worked with: unreachable, not who it should be, or it refuses us. Nothing was sent to it. */
-export class ConnectionError extends Error {}
+export class ConnectionError extends ExpectedError {}
 
 const HANDSHAKE_TIMEOUT_MS = 15_000;
 

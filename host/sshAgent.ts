@@ -1,7 +1,8 @@
 import { connect } from "node:net";
+import { ExpectedError } from "./expectedError.ts";
 
 /** The environment names an SSH agent that does not answer; the message says so, and what to do. */
-export class AgentError extends Error {}
+export class AgentError extends ExpectedError {}
 
 /**
  * Throws an AgentError where SSH_AUTH_SOCK names an agent that does not answer: Pulumi's command plugin then gives up,

@@ -2,6 +2,7 @@
  * npm run deploy -- STACK: pulumi up of the newest commit, by one run at a time, with a line in Slack (SLACK_WEBHOOK) of
  * how it ended. Exit status 0 it is deployed, or a newer commit's run will do it; 1 it is not.
  */
+
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -13,6 +14,7 @@ import { mask, openStack, whatWentWrong } from "../components/driftDetection/det
 import { Gatherer } from "../components/driftDetection/report.ts";
 import { escapeSlack, sendToSlack } from "../components/slack.ts";
 import { ConfigError } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
 import { stackConfig, stackSecrets } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -28,7 +30,7 @@ const program = new Command()
 		process.exitCode = await deploy(stack);
 	});
 await program.parseAsync().catch((error: unknown) => {
-	console.error(error instanceof ConfigError ? error.message : error);
+	console.error(error instanceof ExpectedError ? error.message : error);
 	process.exitCode = 1;
 });
 

@@ -2,14 +2,15 @@
  * npm run dns-rollback -- HOST [BACKUP]: puts a host's resolver back as it was before a change.
  * npm run dns-failover -- HOST: keeps the host from its primary server for some seconds, and reports what happened.
  */
+
 import { Command } from "commander";
 import { SCRIPTS } from "../components/dnsResolver/files.ts";
-import { ConfigError } from "../config.ts";
-import { ConnectionError, disconnect, exec } from "../host/ssh.ts";
+import { ExpectedError } from "../host/expectedError.ts";
+import { disconnect, exec } from "../host/ssh.ts";
 import { hostWith, stackConfig } from "./stack.ts";
 
 /** What was asked can't be done, or went wrong on the host; the message says what. */
-class DnsError extends Error {}
+class DnsError extends ExpectedError {}
 
 const program = new Command()
 	.name("npm run dns-... --")
@@ -32,7 +33,7 @@ program
 try {
 	await program.parseAsync();
 } catch (error) {
-	const expected = [ConfigError, ConnectionError, DnsError].some((type) => error instanceof type);
+	const expected = error instanceof ExpectedError;
 	console.error(expected ? (error as Error).message : error);
 	process.exitCode = 1;
 } finally {

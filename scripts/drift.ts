@@ -2,6 +2,7 @@
  * npm run drift -- [STACK ...]: is what runs as it is declared? Looks without changing anything, and reports to a person,
  * to Prometheus and to Slack. Exit status 0 it is, 2 it has drifted, 1 it could not be found out, or not be reported.
  */
+
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
@@ -13,6 +14,7 @@ import { failed, type StackReport } from "../components/driftDetection/report.ts
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
 import { secretTexts, stacks, stackValues } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -39,7 +41,7 @@ const program = new Command()
 		process.exitCode = await drift(names, options);
 	});
 await program.parseAsync().catch((error: unknown) => {
-	console.error(error instanceof ConfigError ? error.message : error);
+	console.error(error instanceof ExpectedError ? error.message : error);
 	process.exitCode = 1;
 });
 

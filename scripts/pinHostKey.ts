@@ -2,15 +2,17 @@
  * npm run pin-host-key -- HOST: shows the key that a host offers beside the one that is pinned, and pins it if a person
  * says that its console shows the same.
  */
+
 import { createInterface } from "node:readline/promises";
 import { Command } from "commander";
 import { execa } from "execa";
 import { fingerprint } from "../components/keyMirror/sshKey.ts";
 import { ConfigError, fromText } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
 import { setValue, stackValues } from "./stack.ts";
 
 /** The key that is offered can't be had, or is not the right one; the message says which. */
-class PinError extends Error {}
+class PinError extends ExpectedError {}
 
 interface Options {
 	stack?: string;
@@ -26,7 +28,7 @@ await new Command()
 	.action(pin)
 	.parseAsync()
 	.catch((error: unknown) => {
-		const expected = error instanceof ConfigError || error instanceof PinError;
+		const expected = error instanceof ExpectedError;
 		console.error(expected ? error.message : error);
 		process.exitCode = 1;
 	});

@@ -2,6 +2,7 @@
  * npm run recover-key -- HOST [FOLDER]: with nothing but this checkout and a login to Vault, gets a host's login key back,
  * and prints the command that uses it.
  */
+
 import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { Command } from "commander";
@@ -9,6 +10,7 @@ import { parse } from "yaml";
 import { withNewline } from "../components/keyMirror/sshKey.ts";
 import { readEntry, VaultError } from "../components/vault.ts";
 import { ConfigError, PROJECT } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
 
 await new Command()
 	.name("npm run recover-key --")
@@ -19,7 +21,7 @@ await new Command()
 	.action((host: string, folder: string, { stack }: { stack: string }) => recover(host, resolve(folder), stack))
 	.parseAsync()
 	.catch((error: unknown) => {
-		const expected = error instanceof ConfigError || error instanceof VaultError;
+		const expected = error instanceof ExpectedError;
 		console.error(expected ? error.message : error);
 		process.exitCode = 1;
 	});

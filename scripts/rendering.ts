@@ -61,10 +61,15 @@ export function laidOut({
 }
 
 function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): RenderedFiles {
-	const { images, canary } = config;
+	const { images, canary, secrets, tls } = config;
+	const pair = "tlsCertificate" in tls ? tls : placeholders;
 	const containers = registry && cacheContainers(registry);
 	return {
-		...(registry && registryVmFiles({ role: registry, images, canary }, config.secrets)),
+		...(registry &&
+			registryVmFiles(
+				{ role: registry, images, canary },
+				{ ...placeholders, ...secrets, tlsCertificate: pair.tlsCertificate, tlsPrivateKey: pair.tlsPrivateKey },
+			)),
 		...(dns && resolverSet(dns, config.dnsNames, containers ?? []).files),
 	};
 }
@@ -87,8 +92,9 @@ async function valuesOf(stack: string): Promise<Record<string, unknown>> {
 			.map(([key, value]) => [key.slice(PROJECT.length + 1), value]),
 	);
 	const isEncrypted = (value: unknown) => typeof value === "object" && value !== null && "secure" in value;
+	const isRead = (key: string) => key.startsWith("tls") && values["tlsFrom"] !== undefined;
 	for (const key of operatorKeys)
-		if (values[key] === undefined || isEncrypted(values[key])) values[key] = placeholders[key];
+		if ((values[key] === undefined && !isRead(key)) || isEncrypted(values[key])) values[key] = placeholders[key];
 	for (const { name } of configKeys()) if (isEncrypted(values[name])) delete values[name];
 	const hosts = (values["hosts"] ?? {}) as Record<string, { hostKey?: string }>;
 	for (const host of Object.values(hosts)) host.hostKey ??= HOST_KEY;

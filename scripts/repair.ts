@@ -2,17 +2,19 @@
  * npm run repair -- REGISTRY/REPOSITORY:TAG: says what is missing of an image, puts back what the registry VM still
  * has, and says where the rest may be. Exit status 0 it is whole, 1 it is still broken, 2 the question could not be answered.
  */
+
 import { Command } from "commander";
 import { execa } from "execa";
-import { type Config, ConfigError } from "../config.ts";
-import { ConnectionError, disconnect, exec } from "../host/ssh.ts";
+import type { Config } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
+import { disconnect, exec } from "../host/ssh.ts";
 import { parseReference, type Reference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { type Walk, walk } from "../oci/walk.ts";
 import { hostWith, stackConfig } from "./stack.ts";
 
 /** What was asked can't be done; the message says why. */
-class RepairError extends Error {}
+class RepairError extends ExpectedError {}
 
 const program = new Command()
 	.name("npm run repair --")
@@ -27,7 +29,7 @@ const program = new Command()
 try {
 	await program.parseAsync();
 } catch (error) {
-	const expected = [ConfigError, ConnectionError, RegistryError, RepairError].some((type) => error instanceof type);
+	const expected = error instanceof ExpectedError || error instanceof RegistryError;
 	console.error(expected ? (error as Error).message : error);
 	process.exitCode = 2;
 } finally {

@@ -2,16 +2,17 @@
  * npm run rollback -- list | to-before GENERATION: shows what the last updates replaced on the registry VM,
  * and puts the files back as they were before one of them, with all that has to be restarted.
  */
+
 import { Command } from "commander";
 import { BOUNCE, FILE_SET } from "../components/registryVm/bounce.ts";
-import { ConfigError } from "../config.ts";
-import { type Connection, ConnectionError, disconnect, exec } from "../host/ssh.ts";
+import { ExpectedError } from "../host/expectedError.ts";
+import { type Connection, disconnect, exec } from "../host/ssh.ts";
 import { hostWith, stackConfig } from "./stack.ts";
 
 const FILESET = "/var/lib/pulumi-host/fileset.sh";
 
 /** The command on the VM failed; the message is what it said. */
-class RollbackError extends Error {}
+class RollbackError extends ExpectedError {}
 
 const program = new Command()
 	.name("npm run rollback --")
@@ -26,8 +27,7 @@ program
 try {
 	await program.parseAsync();
 } catch (error) {
-	if (!(error instanceof ConfigError || error instanceof ConnectionError || error instanceof RollbackError))
-		throw error;
+	if (!(error instanceof ExpectedError)) throw error;
 	console.error(error.message);
 	process.exitCode = 1;
 } finally {

@@ -2,17 +2,19 @@
  * npm run rotate-key -- HOST: a new login key for a host, in its authorized_keys, in the stack's config, in Vault and in
  * Woodpecker. The new key is let in and tried before the old one goes. Killed anywhere and run again, it goes on.
  */
+
 import { Command } from "commander";
 import { execa } from "execa";
 import { letIn, provesLogin, takeOut } from "../components/keyMirror/rotation.ts";
 import { fingerprint, newPrivateKey, publicKeyOf, withNewline } from "../components/keyMirror/sshKey.ts";
-import { readEntry, VaultError } from "../components/vault.ts";
+import { readEntry } from "../components/vault.ts";
 import { ConfigError, fromText } from "../config.ts";
-import { ConnectionError, disconnect } from "../host/ssh.ts";
+import { ExpectedError } from "../host/expectedError.ts";
+import { disconnect } from "../host/ssh.ts";
 import { setValue, stackConfig, stackValues } from "./stack.ts";
 
 /** A step failed; the message says which key is let in now, and what to do. */
-class RotationError extends Error {}
+class RotationError extends ExpectedError {}
 
 interface Options {
 	stack?: string;
@@ -28,7 +30,7 @@ await new Command()
 	.action(rotate)
 	.parseAsync()
 	.catch((error: unknown) => {
-		const expected = [ConfigError, ConnectionError, VaultError, RotationError].some((type) => error instanceof type);
+		const expected = error instanceof ExpectedError;
 		console.error(expected ? (error as Error).message : error);
 		process.exitCode = 1;
 	})

@@ -2,12 +2,14 @@
  * npm run status: the estate on one screen, without changing or locking anything. Exit status 0 where all of it could be
  * looked at and is well, 1 where something is not.
  */
+
 import { readFileSync } from "node:fs";
 import { Command } from "commander";
 import { recall } from "../components/driftDetection/memory.ts";
 import { METRIC, PROBE } from "../components/integrityMonitoring/names.ts";
 import { pushed } from "../components/pushgateway.ts";
-import { ConfigError, type Host } from "../config.ts";
+import type { Host } from "../config.ts";
+import { ExpectedError } from "../host/expectedError.ts";
 import { disconnect, exec } from "../host/ssh.ts";
 import { stackConfig } from "./stack.ts";
 
@@ -36,7 +38,7 @@ await new Command()
 	})
 	.parseAsync()
 	.catch((error: unknown) => {
-		console.error(error instanceof ConfigError ? error.message : error);
+		console.error(error instanceof ExpectedError ? error.message : error);
 		process.exitCode = 1;
 	})
 	.finally(disconnect);

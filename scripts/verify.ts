@@ -2,15 +2,17 @@
  * npm run verify -- REGISTRY/REPOSITORY:TAG: is the image whole? Exit status 0 it is, 1 it is broken, each missing
  * piece on a line, 2 the question could not be answered.
  */
+
 import { readFile } from "node:fs/promises";
 import { Command } from "commander";
+import { ExpectedError } from "../host/expectedError.ts";
 import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
 import { parseReference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
 
 /** The command was called wrongly; the message says how. */
-class UsageError extends Error {}
+class UsageError extends ExpectedError {}
 
 interface Options {
 	ca?: string;
@@ -32,7 +34,7 @@ const program = new Command()
 		process.exitCode = await verify(image, options);
 	});
 await program.parseAsync().catch((error: unknown) => {
-	const expected = [UsageError, RegistryError, CredentialsError].some((type) => error instanceof type);
+	const expected = [ExpectedError, RegistryError, CredentialsError].some((type) => error instanceof type);
 	if (!expected) console.error(error);
 	else console.error(`could not tell: ${(error as Error).message}`);
 	process.exitCode = 2;

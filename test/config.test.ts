@@ -87,6 +87,21 @@ describe("parseConfig", () => {
 			'registryPassword: missing; set it with "pulumi config set --stack test --secret registryPassword"',
 		],
 		[
+			"a missing certificate",
+			(v) => Reflect.deleteProperty(v, "tlsCertificate"),
+			'tlsCertificate: missing; set it with "pulumi config set --stack test tlsCertificate"',
+		],
+		[
+			"two certificates",
+			(v) => Object.assign(v, { tlsFrom: { vault: { path: "tls" } } }),
+			"tlsPrivateKey: is read from tlsFrom; take one of the two out",
+		],
+		[
+			"a source of the certificate that is none",
+			(v) => Object.assign(v, { tlsFrom: { vault: {} } }),
+			"tlsFrom.vault.path: missing",
+		],
+		[
 			"a missing nested key",
 			(v) => Reflect.deleteProperty(v.hosts.depot, "address"),
 			'hosts.depot.address: missing; set it with "pulumi config set --stack test --path hosts.depot.address"',

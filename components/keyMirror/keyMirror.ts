@@ -3,10 +3,10 @@ import * as vault from "@pulumi/vault";
 import { FileSet } from "../../host/resources.ts";
 import type { Connection } from "../../host/ssh.ts";
 import { Secret } from "../../woodpecker/resources.ts";
+import type { Entry } from "../vault.ts";
 import type { KeyConfig, VaultConfig, WoodpeckerConfig } from "./args.ts";
 import { entryOf, policiesOf } from "./entry.ts";
 import { authorizedLine, withNewline } from "./sshKey.ts";
-import type { Entry } from "../vault.ts";
 
 export interface KeyMirrorArgs {
 	/** How the host is reached; its private key is the one that is let in, and copied. Secret. */

@@ -1,7 +1,9 @@
 /** The arguments of a RegistryVm: the role `registry` of a host in the config, and what index.ts adds to it. */
+
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
 import type { Connection } from "../../host/ssh.ts";
+import type { TlsPair } from "./tlsPair.ts";
 
 const port = z.int().min(1).max(65535);
 
@@ -121,7 +123,7 @@ export interface RegistryVmSettings {
 }
 
 /** What only the operator has. */
-export interface RegistryVmSecrets {
+export interface RegistryVmSecrets extends TlsPair {
 	/** The private registry's user. */
 	registryUser: string;
 	/** The private registry's password. */
@@ -130,10 +132,6 @@ export interface RegistryVmSecrets {
 	dockerhubUsername: string;
 	/** That account's password or access token. */
 	dockerhubPassword: string;
-	/** The private registry's certificate and its chain, PEM. */
-	tlsCertificate: string;
-	/** The private key of that certificate, PEM. */
-	tlsPrivateKey: string;
 }
 
 export interface RegistryVmArgs extends RegistryVmSettings {

@@ -1,5 +1,6 @@
-/** Whether the private registry's certificate will do, before it reaches the VM. That it is the key's, nginx says there. */
-import { X509Certificate } from "node:crypto";
+/** Whether the private registry's certificate and its key will do, before they reach the VM. */
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import type { TlsPair } from "./tlsPair.ts";
 
 const DAY = 24 * 3600 * 1000;
 /** When it ends sooner than that, people are warned, in days. */
@@ -11,13 +12,23 @@ export interface CertificateProblem {
 	warning?: string;
 }
 
-/** Of the first certificate in a PEM text, for that name; `now` in milliseconds since 1970. */
-export function certificateProblem(pem: string, hostname: string, now: number): CertificateProblem {
+/** Of the first certificate of the pair, for that name; `now` in milliseconds since 1970. */
+export function certificateProblem(
+	{ tlsCertificate, tlsPrivateKey }: TlsPair,
+	hostname: string,
+	now: number,
+): CertificateProblem {
 	let certificate: X509Certificate;
 	try {
-		certificate = new X509Certificate(pem);
+		certificate = new X509Certificate(tlsCertificate);
 	} catch (error) {
 		return { refused: `tlsCertificate can't be read: ${(error as Error).message}` };
+	}
+	try {
+		if (!certificate.checkPrivateKey(createPrivateKey(tlsPrivateKey)))
+			return { refused: "tlsPrivateKey is not the key of tlsCertificate: set the two that were made together" };
+	} catch (error) {
+		return { refused: `tlsPrivateKey can't be read: ${(error as Error).message}; it has to be PEM, unencrypted` };
 	}
 	const { validFromDate, validToDate, subjectAltName } = certificate;
 	const day = (date: Date) => date.toISOString().slice(0, 10);
@@ -36,4 +47,13 @@ export function certificateProblem(pem: string, hostname: string, now: number): 
 	return {
 		warning: `tlsCertificate for ${hostname} ends in ${left} days, on ${day(validToDate)}; renew it, and set the new one`,
 	};
+}
+
+/** The SHA-256 fingerprint of the first certificate of a PEM text, as openssl prints it; undefined where it is none. */
+export function certificateFingerprint(pem: string): string | undefined {
+	try {
+		return new X509Certificate(pem).fingerprint256;
+	} catch {
+		return undefined;
+	}
 }

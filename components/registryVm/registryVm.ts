@@ -34,9 +34,9 @@ export class RegistryVm extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:RegistryVm", name, {}, options);
-		pulumi.output(secrets).apply(({ registryPassword, tlsCertificate }) => {
+		pulumi.output(secrets).apply(({ registryPassword, ...pair }) => {
 			const { hostname } = settings.role.private;
-			const { refused, warning } = certificateProblem(tlsCertificate, hostname, Date.now());
+			const { refused, warning } = certificateProblem(pair, hostname, Date.now());
 			if (refused !== undefined) throw new pulumi.RunError(refused);
 			if (warning !== undefined) pulumi.log.warn(warning, this);
 			if (registryPassword.length < STRONG)

@@ -16,13 +16,10 @@ const names = ["hub", "alpha", "beta", "own"];
 
 beforeAll(async () => {
 	const key = (name: string) => readFile(join(paths.keys, name), "utf8");
-	const { hosts, images, secrets } = parseConfig("test", {
-		...exampleValues(),
-		tlsCertificate: await key("registry.pem"),
-		tlsPrivateKey: await key("registry.key"),
-	});
+	const { hosts, images, secrets } = parseConfig("test", exampleValues());
+	const pair = { tlsCertificate: await key("registry.pem"), tlsPrivateKey: await key("registry.key") };
 	const entries = Object.entries(
-		registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, secrets),
+		registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, { ...secrets, ...pair }),
 	).map(([path, { content, mode }]) => {
 		return { name: `.${path}`, mode: Number.parseInt(mode, 8), content };
 	});

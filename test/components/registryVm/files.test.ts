@@ -2,14 +2,16 @@ import { describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import type { RegistryRole } from "../../../components/registryVm/args.ts";
 import { registryVmFiles } from "../../../components/registryVm/files.ts";
+import type { TlsPair } from "../../../components/registryVm/tlsPair.ts";
 import { parseConfig } from "../../../config.ts";
 import { exampleValues } from "../../fixtures/estate.ts";
 
 const render = (change: (values: ReturnType<typeof exampleValues>) => void = () => {}) => {
 	const values = exampleValues();
 	change(values);
-	const { hosts, images, secrets } = parseConfig("test", values);
-	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, secrets);
+	const { hosts, images, secrets, tls } = parseConfig("test", values);
+	const all = { ...secrets, ...(tls as TlsPair) };
+	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, all);
 };
 const content = (path: string, files = render()): string => {
 	const file = files[path];
