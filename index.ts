@@ -4,7 +4,9 @@ import { clusterProvider } from "./components/cluster.ts";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { keyAlerts } from "./components/keyMirror/keyAge.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
+import { certificateFingerprint } from "./components/registryVm/certificate.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { readTlsPair } from "./components/registryVm/tlsPair.ts";
@@ -21,6 +23,7 @@ const { images, monitoring, protect, canary, registryCa: ca, dnsNames: names, fi
 const tls =
 	"tlsCertificate" in config.tls ? config.tls : await readTlsPair(config.tls, config.vault.mount, import.meta.dirname);
 const secrets = { ...config.secrets, ...tls };
+const certificate = certificateFingerprint(tls.tlsCertificate);
 
 const resolvers = config.hosts.flatMap(({ name, connection, dns, registry }) => {
 	const containers = registry && cacheContainers(registry);
@@ -43,11 +46,13 @@ const provider = monitoring && clusterProvider(monitoring.context, [formerProvid
 const probes = registries.flatMap(({ name, role, component }) => {
 	if (monitoring === undefined || provider === undefined) return [];
 	const suffix = name === first ? "" : `-${name}`;
-	const args = { ...monitoring, suffix, image: images.node, registry: role.private, secrets, ca };
+	const args = { ...monitoring, suffix, image: images.node, registry: role.private, certificate, secrets, ca };
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { provider, dependsOn: component })];
 });
-if (monitoring && provider)
-	new DriftDetection("drift-detection", { ...monitoring, woodpecker: config.woodpecker }, { provider });
+if (monitoring && provider) {
+	const alerts = [keyAlerts(monitoring.runbooks)];
+	new DriftDetection("drift-detection", { ...monitoring, alerts, woodpecker: config.woodpecker }, { provider });
+}
 
 const mirrored = config.hosts.flatMap((host) => (host.key ? [{ ...host, key: host.key }] : []));
 // A child token of the login's would need a right of its own.

@@ -17,21 +17,31 @@ export interface Entry {
 	version: number;
 	/** Undefined where there is none, or it is deleted. */
 	data: Record<string, string> | undefined;
+	/** When the version that was read was written; undefined where there is none. */
+	writtenAt: Date | undefined;
 }
 
-/** The entry at that path below the mount. Throws a VaultError. */
-export async function readEntry(mount: string, path: string): Promise<Entry> {
-	const { status, body } = await ask("GET", `${mount}/data/${path}`);
-	const found = body["data"] as { data?: Record<string, string> | null; metadata?: { version?: number } } | undefined;
+/** The entry at that path below the mount, in its newest version or in that one. Throws a VaultError. */
+export async function readEntry(mount: string, path: string, of?: number): Promise<Entry> {
+	const { status, body } = await ask("GET", `${mount}/data/${path}${of === undefined ? "" : `?version=${of}`}`);
+	const found = body["data"] as Found | undefined;
 	const never = status === 404 && found === undefined && (body["errors"] as unknown[] | undefined)?.length === 0;
-	if (never) return { version: 0, data: undefined };
+	if (never) return { version: 0, data: undefined, writtenAt: undefined };
 	if (status > 299 && (status !== 404 || found === undefined)) throw refused(status, body, `reading ${mount}/${path}`);
 	const version = found?.metadata?.version;
 	if (version === undefined)
 		throw new VaultError(
 			`${mount} in Vault is not a KV mount of version 2, which keeps old versions; set vault.mount to one`,
 		);
-	return { version, data: found?.data ?? undefined };
+	const written = Date.parse(found?.metadata?.created_time ?? "");
+	const writtenAt = Number.isNaN(written) ? undefined : new Date(written);
+	return { version, data: found?.data ?? undefined, writtenAt };
+}
+
+/** What Vault answers, where there is or was such an entry. */
+interface Found {
+	data?: Record<string, string> | null;
+	metadata?: { version?: number; created_time?: string };
 }
 
 /** Writes a new version, if the newest one still is `version`. Throws a VaultError. */

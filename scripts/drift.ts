@@ -12,6 +12,7 @@ import { detect } from "../components/driftDetection/detect.ts";
 import { isNews, keep, type Memory, recall, remember } from "../components/driftDetection/memory.ts";
 import { failed, type StackReport } from "../components/driftDetection/report.ts";
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
+import { keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
@@ -66,6 +67,9 @@ async function drift(names: string[], options: Options): Promise<number> {
 			const told = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
 			problems.push(...told);
 		}
+		// Where Vault can't be asked, the report says so already.
+		for (const { report, settings } of looks)
+			if (report.state !== "error") await tellKeyAges(settings).catch((error: Error) => problems.push(error.message));
 	}
 
 	const reports = looks.map(({ report }) => report);
@@ -85,19 +89,26 @@ interface Settings {
 	accepted: z.output<typeof driftDetectionConfig>["accepted"];
 	runbooks: string;
 	secrets: string[];
+	/** By host: the path below the mount in Vault at which there is a copy of its login key. */
+	copies: Record<string, string>;
+	/** The mount, as Vault has it. */
+	mount: string;
 	/** Why the config can't be used, where it can't. */
 	problem?: string;
 }
 
 async function settingsOf(stack: string): Promise<Settings> {
-	const nothing = { accepted: [], runbooks: "docs/runbooks", secrets: [] };
+	const nothing = { accepted: [], runbooks: "docs/runbooks", secrets: [], copies: {}, mount: "secret" };
 	try {
 		const all = await stackValues(stack);
 		const secrets = secretTexts(all);
 		const values = fromText(Object.fromEntries(Object.entries(all).map(([key, { value }]) => [key, value])));
 		const { pushgateway, runbooks = nothing.runbooks } = (values["monitoring"] ?? {}) as Record<string, string>;
 		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
-		const found = { ...nothing, runbooks, secrets, pushgateway };
+		const hosts = Object.entries((values["hosts"] ?? {}) as Record<string, { key?: { vault?: string } }>);
+		const copies = Object.fromEntries(hosts.flatMap(([name, { key }]) => (key?.vault ? [[name, key.vault]] : [])));
+		const { mount = nothing.mount } = (values["vault"] ?? {}) as { mount?: string };
+		const found = { ...nothing, runbooks, secrets, pushgateway, copies, mount };
 		if (parsed.success) return { ...found, ...parsed.data, pushgateway: parsed.data.pushgateway ?? pushgateway };
 		return { ...found, problem: `driftDetection in Pulumi.${stack}.yaml: ${z.prettifyError(parsed.error)}` };
 	} catch (error) {
@@ -112,6 +123,14 @@ async function lookAt(stack: string, settings: Settings, { fix, deadline }: Opti
 	if (old) return failed(stack, old);
 	const { accepted, secrets } = settings;
 	return detect({ folder, stack, accepted, secrets, deadline, fix, progress: (what) => console.error(what) });
+}
+
+/** Throws where Vault does not tell the ages, or the Pushgateway does not take them. */
+async function tellKeyAges({ pushgateway, copies, mount }: Settings): Promise<void> {
+	if (pushgateway === undefined || Object.keys(copies).length === 0) return;
+	const ages = Object.entries(copies).map(async ([host, path]) => [host, await keySince(mount, path)] as const);
+	const known = (await Promise.all(ages)).filter((age): age is [string, Date] => age[1] !== undefined);
+	await pushKeyAges(pushgateway, Object.fromEntries(known), Date.now());
 }
 
 /** Resolves with what could not be told to whom. */

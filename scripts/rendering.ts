@@ -5,6 +5,8 @@ import { parse, stringify } from "yaml";
 import { resolverSet } from "../components/dnsResolver/files.ts";
 import { driftDashboardConfigMap, driftRules } from "../components/driftDetection/objects.ts";
 import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
+import { keyAlerts } from "../components/keyMirror/keyAge.ts";
+import { certificateFingerprint } from "../components/registryVm/certificate.ts";
 import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
 import { cacheContainers } from "../components/registryVm/registries.ts";
 import { type Config, ConfigError, configKeys, fromText, operatorKeys, PROJECT, parseConfig } from "../config.ts";
@@ -35,11 +37,13 @@ export async function rendered(stack: string): Promise<Rendered> {
 			suffix: name === config.firstRegistry ? "" : `-${name}`,
 			image: config.images.node,
 			registry,
+			certificate: "tlsCertificate" in config.tls ? certificateFingerprint(config.tls.tlsCertificate) : undefined,
 		};
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
-	const ofDrift = monitoring === undefined ? [] : [driftRules(monitoring), driftDashboardConfigMap(monitoring)];
-	return { hosts, objects: [...manifests, ...ofDrift] };
+	if (monitoring === undefined) return { hosts, objects: [] };
+	const alerts = [keyAlerts(monitoring.runbooks)];
+	return { hosts, objects: [...manifests, driftRules({ ...monitoring, alerts }), driftDashboardConfigMap(monitoring)] };
 }
 
 /** Its files as they are laid out in a folder: by path, what each has, its mode, and what happens when it changes. */

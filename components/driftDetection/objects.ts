@@ -1,5 +1,5 @@
 /** Every Kubernetes object of the drift detection, as the cluster gets it. */
-import { type RulesPlace, rulesObject } from "../alertRules.ts";
+import { type RuleGroup, type RulesPlace, rulesObject } from "../alertRules.ts";
 import { dashboardObject } from "../dashboardObject.ts";
 import { driftAlerts } from "./alerts.ts";
 import { driftDashboard } from "./dashboard.ts";
@@ -10,14 +10,16 @@ export interface DriftDetectionSettings extends RulesPlace {
 	context?: string | undefined;
 	/** What the alerts' runbook links begin with. */
 	runbooks: string;
+	/** Alerts on what else the drift run reports. */
+	alerts: RuleGroup[];
 }
 
 /** The alerts, in the form that Prometheus takes there. */
 export function driftRules(settings: DriftDetectionSettings) {
-	return rulesObject(JOB, settings, driftAlerts(settings.runbooks));
+	return rulesObject(JOB, settings, [...driftAlerts(settings.runbooks), ...settings.alerts]);
 }
 
 /** The dashboard. */
-export function driftDashboardConfigMap({ namespace }: DriftDetectionSettings) {
+export function driftDashboardConfigMap({ namespace }: Pick<DriftDetectionSettings, "namespace">) {
 	return dashboardObject(JOB, namespace, driftDashboard());
 }

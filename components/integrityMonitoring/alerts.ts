@@ -1,7 +1,7 @@
 /** The alerts on the probe's metrics. */
 import { type Alert, type RuleGroup, ruleGroup } from "../alertRules.ts";
 import type { IntegritySettings } from "./args.ts";
-import { METRIC, PROBE } from "./names.ts";
+import { CERTIFICATE, METRIC, PROBE } from "./names.ts";
 
 const HOUR = 3600;
 
@@ -21,8 +21,8 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				severity: "critical",
 				expr: `${METRIC}_failures > 0`,
 				for: "30m",
-				summary: "Images in {{ $labels.instance }} are broken",
-				description: "{{ $value }} pieces are missing or not what they should be; the probe's log names each of them.",
+				summary: "Images in {{ $labels.instance }} are broken: {{ $value }} pieces are missing or wrong",
+				description: "The probe's log names each of them.",
 				section: "an-image-is-broken",
 			}),
 			rule({
@@ -39,8 +39,9 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				severity: "warning",
 				expr: `time() - ${METRIC}_last_run_timestamp > ${HOUR}`,
 				for: "15m",
-				summary: "The probe of {{ $labels.instance }} no longer runs",
-				description: "It last ran {{ $value | humanizeDuration }} ago.",
+				summary:
+					"The probe of {{ $labels.instance }} no longer runs: the last time was {{ $value | humanizeDuration }} ago",
+				description: "Its CronJob is suspended, gone, or can't start a pod.",
 				section: "the-probe-does-not-tell",
 			}),
 			rule({
@@ -48,8 +49,8 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				severity: "warning",
 				expr: `time() - ${METRIC}_last_success_timestamp > ${HOUR}`,
 				for: "15m",
-				summary: "The probe of {{ $labels.instance }} can't tell everything",
-				description: "The last run that could look at all of it was {{ $value | humanizeDuration }} ago.",
+				summary: "The probe of {{ $labels.instance }} has not told everything for {{ $value | humanizeDuration }}",
+				description: "Its log says what was not answered.",
 				section: "the-probe-does-not-tell",
 			}),
 			rule({
@@ -94,8 +95,8 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				// By the Pushgateway's own clock, and of the group that every run replaces.
 				expr: ofProbe((probe) => `time() - push_time_seconds{${probe}, result=""} > ${HOUR}`),
 				for: "15m",
-				summary: "The probe of {{ $labels.instance }} pushes no more",
-				description: "The last push was {{ $value | humanizeDuration }} ago.",
+				summary: "The probe of {{ $labels.instance }} last pushed {{ $value | humanizeDuration }} ago",
+				description: "It does not run, or does not reach the Pushgateway.",
 				section: "the-probe-does-not-tell",
 			}),
 			rule({
@@ -103,17 +104,35 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 				severity: "warning",
 				expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d])`,
 				for: "30m",
-				summary: "{{ $labels.instance }} has less than half of its repositories",
-				description: "{{ $value }} were looked at; a day ago there were more than twice as many.",
+				summary: "{{ $labels.instance }} has less than half of its repositories: {{ $value }} are left",
+				description: "A day ago there were more than twice as many.",
 				section: "repositories-are-gone",
+			}),
+			rule({
+				alert: "RegistryCertificateExpiring",
+				severity: "warning",
+				expr: `${CERTIFICATE}_days_left < 14`,
+				for: "1h",
+				summary: 'The certificate of {{ $labels.instance }} ends in {{ $value | printf "%.0f" }} days',
+				description: "After that, no client takes it: nothing can be pulled or pushed there.",
+				section: "the-certificate",
+			}),
+			rule({
+				alert: "RegistryCertificateNotDeclared",
+				severity: "warning",
+				expr: `${CERTIFICATE}_as_declared == 0`,
+				for: "1h",
+				summary: "{{ $labels.instance }} shows another certificate than the one that is declared",
+				description: "A renewal has not reached the VM, or somebody replaced it there.",
+				section: "the-certificate",
 			}),
 			rule({
 				alert: "RegistryIntegrityTimestampInFuture",
 				severity: "warning",
 				expr: `${METRIC}_last_run_timestamp - time() > 300`,
 				for: "5m",
-				summary: "A clock is wrong: the probe's last run is in the future",
-				description: "By {{ $value | humanizeDuration }}; until then, nobody notices that the probe no longer runs.",
+				summary: "A clock is wrong: the probe's last run is {{ $value | humanizeDuration }} in the future",
+				description: "Until then, nobody notices that the probe no longer runs.",
 				section: "the-probe-does-not-tell",
 			}),
 		]),

@@ -45,6 +45,8 @@ export interface IntegritySettings extends MonitoringConfig {
 	image: string;
 	/** The registry that is probed: how it names itself, the name in its certificate, its port, and where it is for the pods, if not at its name. */
 	registry: { name: string; hostname: string; port: number; address?: string | undefined };
+	/** The SHA-256 fingerprint of the certificate that it should show, as openssl prints it; without it, any will do. */
+	certificate?: string | undefined;
 }
 
 export interface IntegritySecrets {

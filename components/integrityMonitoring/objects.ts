@@ -83,7 +83,7 @@ export function integrityObjects(settings: IntegritySettings, secrets: Integrity
 
 /** The CronJob's `spec`: no rights, no token, nothing to write to, nothing installed at run time. */
 function probeSpec(settings: IntegritySettings, hasCa: boolean) {
-	const { image, pushgateway, canary, registry } = settings;
+	const { image, pushgateway, canary, registry, certificate } = settings;
 	const env = {
 		REGISTRY_URL: `https://${instance(settings)}`,
 		REGISTRY_NAME: registry.name,
@@ -91,6 +91,7 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 		PUSHGATEWAY_URL: pushgateway,
 		INSTANCE: instance(settings),
 		...(hasCa && { REGISTRY_CA: "/probe/ca.pem" }),
+		...(certificate !== undefined && { CERTIFICATE: certificate }),
 	};
 	return {
 		schedule: `*/${INTERVAL / 60} * * * *`,

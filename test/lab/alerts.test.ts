@@ -6,11 +6,13 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { driftAlerts } from "../../components/driftDetection/alerts.ts";
 import { alertGroups } from "../../components/integrityMonitoring/alerts.ts";
+import { keyAlerts } from "../../components/keyMirror/keyAge.ts";
 import { checkout, env, monitoringImage, run } from "./lab.ts";
 
 const groups = [
 	...alertGroups({ namespace: "monitoring", runbooks: "docs/runbooks" }),
 	...driftAlerts("docs/runbooks"),
+	keyAlerts("docs/runbooks"),
 ];
 const rules = groups.flatMap((group) => group.rules);
 const METRIC = "registry_manifest_integrity";
@@ -148,6 +150,22 @@ const examples: Record<string, Example> = {
 		series: { [`${METRIC}_repos_checked${LABELS}`]: "40x9 19x60 20x30" },
 		fires: [40, 60],
 		silent: [5, 39, 71],
+	},
+	RegistryCertificateExpiring: {
+		series: { [`registry_certificate_days_left${LABELS}`]: "15x9 13.4x90 89x10" },
+		fires: [71, 99],
+		silent: [5, 69, 101],
+	},
+	RegistryCertificateNotDeclared: {
+		series: { [`registry_certificate_as_declared${LABELS}`]: "1x9 0x90 1x10" },
+		fires: [71, 99],
+		silent: [5, 69, 101],
+	},
+	SshKeyOld: {
+		series: { 'ssh_key_age_days{host="docker-registry",job="ssh-keys"}': "365x9 366x90 0x10" },
+		fires: [71, 99],
+		silent: [5, 69, 101],
+		labels: { host: "docker-registry", job: "ssh-keys" },
 	},
 	RegistryIntegrityTimestampInFuture: {
 		series: { [`${METRIC}_last_run_timestamp${LABELS}`]: `${now(9)} 9000x30 2400+60x60` },

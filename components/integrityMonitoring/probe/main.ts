@@ -1,17 +1,19 @@
 /**
  * The CronJob registry-integrity-probe, bundled into one file (cronJob.ts). All it needs is in the environment:
  * REGISTRY_URL, REGISTRY_NAME, REGISTRY_USER, REGISTRY_PASSWORD, REGISTRY_CA (a file; without it, the public CAs),
- * CANARY, PUSHGATEWAY_URL, INSTANCE. Exit status: 0 the metrics tell what was found, be it good or bad; 1 something
+ * CANARY, PUSHGATEWAY_URL, INSTANCE, CERTIFICATE (the fingerprint of the one that is declared). Exit status: 0 the metrics tell what was found, be it good or bad; 1 something
  * was not answered, or the Pushgateway does not have it.
  */
 import { readFileSync } from "node:fs";
 import { Registry } from "../../../oci/registry.ts";
+import { shownCertificate } from "./certificate.ts";
 import { push, succeeded } from "./metrics.ts";
 import { probe } from "./probe.ts";
 
 async function main(): Promise<void> {
 	const ca = process.env["REGISTRY_CA"];
 	const start = Date.now();
+	const shown = await shownCertificate(variable("REGISTRY_URL"), start);
 	const registry = new Registry({
 		url: variable("REGISTRY_URL"),
 		credentials: { user: variable("REGISTRY_USER"), password: variable("REGISTRY_PASSWORD") },
@@ -24,7 +26,12 @@ async function main(): Promise<void> {
 	for (const line of report.inconclusive) console.log(`could not tell: ${line}`);
 	if (report.inaccessible !== undefined) console.log(`not looked at: ${report.inaccessible}`);
 	const { requests, bytes } = registry;
-	const run = { report, start, end: Date.now(), requests, bytes };
+	const declared = process.env["CERTIFICATE"];
+	if (shown && declared && shown.fingerprint !== declared)
+		console.log(
+			`the registry shows the certificate ${shown.fingerprint}, and not the one that is declared, ${declared}`,
+		);
+	const run = { report, start, end: Date.now(), requests, bytes, certificate: shown, declared };
 	const replaced = await push(variable("PUSHGATEWAY_URL"), variable("INSTANCE"), run);
 	if (replaced) console.log("the Pushgateway had metrics of an older probe, without an instance: they are removed");
 	const { repositories, tags, indexes, defects } = report;

@@ -1,7 +1,8 @@
 /** What the probe found, as metrics in a Pushgateway. */
 import { Gauge, Registry as Metrics } from "prom-client";
 import { push as pushGroup } from "../../pushgateway.ts";
-import { METRIC, PROBE } from "../names.ts";
+import { CERTIFICATE, METRIC, PROBE } from "../names.ts";
+import type { ShownCertificate } from "./certificate.ts";
 import type { Report } from "./probe.ts";
 
 export interface Run {
@@ -12,6 +13,10 @@ export interface Run {
 	requests: number;
 	/** Read from the registry. */
 	bytes: number;
+	/** What the registry showed; undefined where it showed none. */
+	certificate: ShownCertificate | undefined;
+	/** The fingerprint of the one that is declared; undefined where that is not known. */
+	declared: string | undefined;
 }
 
 /**
@@ -31,7 +36,7 @@ export function succeeded({ inaccessible, inconclusive }: Report): boolean {
 	return inaccessible === undefined && inconclusive.length === 0;
 }
 
-function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
+function ofRun({ report, start, end, requests, bytes, certificate, declared }: Run): Metrics {
 	const metrics = new Metrics();
 	const gauge = (name: string, help: string, value: number) =>
 		new Gauge({ name: `${METRIC}_${name}`, help, registers: [metrics] }).set(value);
@@ -41,6 +46,7 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	gauge("requests", "What the last run asked of the registry", requests);
 	gauge("bytes", "What the last run read from the registry", bytes);
 	gauge("inconclusive", "Questions that the registry did not answer", report.inconclusive.length);
+	ofCertificate(metrics, certificate, declared);
 	// Nothing broken was found, but not everything was looked at: what was counted before stays.
 	if (!succeeded(report) && report.defects.length === 0) return metrics;
 	gauge("failures", "Pieces that are missing or not what they should be", report.defects.length);
@@ -55,6 +61,16 @@ function ofRun({ report, start, end, requests, bytes }: Run): Metrics {
 	});
 	for (const { repository } of report.defects) byRepository.inc({ repository });
 	return metrics;
+}
+
+function ofCertificate(metrics: Metrics, shown: ShownCertificate | undefined, declared: string | undefined): void {
+	if (shown === undefined) return;
+	const gauge = (name: string, help: string, value: number) =>
+		new Gauge({ name: `${CERTIFICATE}_${name}`, help, registers: [metrics] }).set(value);
+	gauge("days_left", "Until the certificate that the registry shows ends", shown.daysLeft);
+	if (declared === undefined) return;
+	const isDeclared = shown.fingerprint === declared;
+	gauge("as_declared", "1 where it is the one that the config has", isDeclared ? 1 : 0);
 }
 
 function ofSuccess({ end }: Run): Metrics {

@@ -1,10 +1,16 @@
 /** What a probe of a registry that is moving says of it. */
+import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createServer as createTlsServer } from "node:tls";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { INTERVAL } from "../../../components/integrityMonitoring/names.ts";
+import { shownCertificate } from "../../../components/integrityMonitoring/probe/certificate.ts";
 import { push } from "../../../components/integrityMonitoring/probe/metrics.ts";
 import { probe } from "../../../components/integrityMonitoring/probe/probe.ts";
 import { Registry } from "../../../oci/registry.ts";
@@ -105,7 +111,7 @@ it("reads every blob whole once in a week of runs", async () => {
 describe("the Pushgateway's URL", () => {
 	const run = {
 		report: { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0 },
-		...{ start: 0, end: 1000, requests: 1, bytes: 1 },
+		...{ start: 0, end: 1000, requests: 1, bytes: 1, certificate: undefined, declared: undefined },
 	};
 	const listen = async (status: number) => {
 		const seen: { url?: string | undefined; authorization?: string | undefined }[] = [];
@@ -134,5 +140,62 @@ describe("the Pushgateway's URL", () => {
 		await expect(push("http://user:password@127.0.0.1:1/", "i", run)).rejects.toThrow(
 			/^the Pushgateway http:\/\/127\.0\.0\.1:1 was not reached/,
 		);
+	});
+});
+
+describe("the certificate that the registry shows", () => {
+	const folder = mkdtempSync(join(tmpdir(), "shown-certificate-test-"));
+	afterAll(() => rmSync(folder, { recursive: true }));
+
+	const show = async (days: number) => {
+		const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days ${days} -subj /CN=127.0.0.1 -keyout ${folder}/key -out ${folder}/pem`;
+		execFileSync("openssl", args.split(" "), { stdio: "pipe" });
+		const [key, cert] = [readFileSync(join(folder, "key")), readFileSync(join(folder, "pem"))];
+		const server = createTlsServer({ key, cert }).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		onTestFinished(() => void server.close());
+		const printed = execFileSync("openssl", ["x509", "-noout", "-fingerprint", "-sha256", "-in", join(folder, "pem")]);
+		const fingerprint = printed.toString().trim().split("=")[1] as string;
+		return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, fingerprint };
+	};
+
+	it("is seen with its days and its fingerprint, though nobody vouches for it, and after it has ended, too", async () => {
+		const { url, fingerprint } = await show(30);
+		const found = await shownCertificate(url, Date.now());
+		expect(found?.fingerprint).toBe(fingerprint);
+		expect(found?.daysLeft).toBeGreaterThan(29.9);
+		expect(found?.daysLeft).toBeLessThan(30.1);
+		const later = await shownCertificate(url, Date.now() + 31 * 24 * 3600 * 1000);
+		expect(later?.daysLeft).toBeLessThan(0);
+	});
+
+	it("where nobody answers, or somebody without TLS does, is none, and no metric says that it is well", async () => {
+		const server = createServer().listen(0, "127.0.0.1");
+		await once(server, "listening");
+		onTestFinished(() => void server.close());
+		expect(await shownCertificate(`https://127.0.0.1:${(server.address() as AddressInfo).port}`, 0)).toBeUndefined();
+		expect(await shownCertificate("https://127.0.0.1:1", 0)).toBeUndefined();
+	});
+
+	it.each([
+		["the declared one", "AA", ["registry_certificate_days_left 12.5", "registry_certificate_as_declared 1"], []],
+		["another one", "BB", ["registry_certificate_days_left 12.5", "registry_certificate_as_declared 0"], []],
+		["one, and none is declared", undefined, ["registry_certificate_days_left 12.5"], ["as_declared"]],
+	])("%s is a metric", async (_, declared, expected, absent) => {
+		let body = "";
+		const server = createServer((request, response) => {
+			request.on("data", (chunk) => {
+				body += chunk;
+			});
+			request.once("end", () => response.end());
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		onTestFinished(() => void server.close());
+		const report = { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0 };
+		const certificate = { daysLeft: 12.5, fingerprint: "AA" };
+		const run = { report, start: 0, end: 1000, requests: 1, bytes: 1, certificate, declared };
+		await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "i", run);
+		for (const line of expected) expect(body.split("\n")).toContain(line);
+		for (const name of absent) expect(body).not.toContain(name);
 	});
 });
