@@ -113,7 +113,7 @@ const schema = z.strictObject({
 	),
 	vault: key(
 		vaultConfig.optional(),
-		"Where copies of login keys are in Vault (VAULT_ADDR) - mount (secret), policies (whether those are managed, false)",
+		"Where copies of login keys are in Vault (VAULT_ADDR) - mount (secret), policies (whether those are managed, false), registryPassword (entries that have the registry's password, a list of path and key)",
 	),
 	woodpecker: key(
 		woodpeckerConfig.optional(),

@@ -4,13 +4,13 @@ import { clusterProvider } from "./components/cluster.ts";
 import { DnsResolver } from "./components/dnsResolver/dnsResolver.ts";
 import { DriftDetection } from "./components/driftDetection/driftDetection.ts";
 import { formerProvider, IntegrityMonitoring } from "./components/integrityMonitoring/integrityMonitoring.ts";
+import { type Copies, lookAtCopies } from "./components/keyMirror/copies.ts";
 import { keyAlerts } from "./components/keyMirror/keyAge.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
 import { certificateFingerprint } from "./components/registryVm/certificate.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
 import { readTlsPair } from "./components/registryVm/tlsPair.ts";
-import { readEntry } from "./components/vault.ts";
 import { fromText, PROJECT, parseConfig } from "./config.ts";
 import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 import { refuseDeadAgent } from "./host/sshAgent.ts";
@@ -56,11 +56,11 @@ if (monitoring && provider) {
 
 const mirrored = config.hosts.flatMap((host) => (host.key ? [{ ...host, key: host.key }] : []));
 // A child token of the login's would need a right of its own.
-const copies = mirrored.some(({ key }) => key.vault) && new vault.Provider("vault", { skipChildToken: true });
-const held = await Promise.all(mirrored.map(({ key }) => key.vault && readEntry(config.vault.mount, key.vault)));
+const vaultProvider = mirrored.some(({ key }) => key.vault) && new vault.Provider("vault", { skipChildToken: true });
+const found = await lookAtCopies(mirrored, config.vault.mount);
 const keys = mirrored.map(({ name, connection, key }, i) => {
-	const args = { connection, key, vault: config.vault, held: held[i] || undefined, woodpecker: config.woodpecker };
-	return { name, component: new KeyMirror(`key-${name}`, args, copies ? { provider: copies } : {}) };
+	const args = { connection, key, vault: config.vault, copies: found[i] as Copies, woodpecker: config.woodpecker };
+	return { name, component: new KeyMirror(`key-${name}`, args, vaultProvider ? { provider: vaultProvider } : {}) };
 });
 
 const managed = [...resolvers, ...registries, ...keys];

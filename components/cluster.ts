@@ -35,11 +35,7 @@ const SYSTEM = /^(kube-|kubelet)/;
 export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<void> {
 	if (!pulumi.runtime.isDryRun()) return;
 	try {
-		// It takes half a second to load, which only a preview has to spare.
-		const { KubeConfig, KubernetesObjectApi } = await import("@kubernetes/client-node");
-		const config = new KubeConfig();
-		config.loadFromDefault();
-		if (context !== undefined) config.setCurrentContext(context);
+		const { KubernetesObjectApi, config } = await client(context);
 		const api = KubernetesObjectApi.makeApiClient(config);
 		await Promise.all(
 			objects.map(async ({ apiVersion, kind, metadata: { name, namespace } }) => {
@@ -62,4 +58,51 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 			`could not tell which objects exist in the cluster already, and would be taken over: ${(error as Error).message.split("\n")[0]}`,
 		);
 	}
+}
+
+/** A secret with which the cluster's nodes log in to a registry. */
+export interface PullSecret {
+	namespace: string;
+	name: string;
+	/** As it is written there, for example `registry.example.com:5050`. */
+	registry: string;
+	/** Undefined where it has none that can be read. */
+	password: string | undefined;
+}
+
+/** Those of all namespaces for the registries of these host names, whatever the port. Throws where the cluster does not answer. */
+export async function pullSecrets(context: string | undefined, hostnames: string[]): Promise<PullSecret[]> {
+	const { CoreV1Api, config } = await client(context);
+	const api = config.makeApiClient(CoreV1Api);
+	const { items } = await api.listSecretForAllNamespaces({ fieldSelector: "type=kubernetes.io/dockerconfigjson" });
+	return items.flatMap(({ metadata, data }) => {
+		const { namespace = "", name = "" } = metadata ?? {};
+		return Object.entries(authsOf(data?.[".dockerconfigjson"] ?? ""))
+			.filter(([registry]) => hostnames.includes(registry.replace(/^https?:\/\//, "").replace(/[:/].*$/, "")))
+			.map(([registry, { password, auth = "" }]) => ({
+				...{ namespace, name, registry },
+				password:
+					password ??
+					Buffer.from(auth, "base64")
+						.toString()
+						.replace(/^[^:]*:/, ""),
+			}));
+	});
+}
+
+function authsOf(encoded: string): Record<string, { password?: string; auth?: string }> {
+	try {
+		return JSON.parse(Buffer.from(encoded, "base64").toString()).auths ?? {};
+	} catch {
+		return {}; // Kubernetes takes none that is not JSON.
+	}
+}
+
+/** Of the cluster of that context. It takes half a second to load, which only some have to spare. */
+async function client(context: string | undefined) {
+	const library = await import("@kubernetes/client-node");
+	const config = new library.KubeConfig();
+	config.loadFromDefault();
+	if (context !== undefined) config.setCurrentContext(context);
+	return { ...library, config };
 }

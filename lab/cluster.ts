@@ -31,9 +31,15 @@ export async function startKubernetes(engine: Engine, step: Step, images: Images
 		const ready = "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}";
 		return (await engine.ask(step, kubectl("get", "nodes", "--output", ready))) === "True";
 	});
-	const namespace = ["namespace", "monitoring"];
-	if (!(await engine.ask(step, kubectl("get", ...namespace))))
-		await engine.docker(step, kubectl("create", ...namespace));
+	const reviewer = ["clusterrolebinding", "woodpecker-logs-in"];
+	const bound = ["--clusterrole=system:auth-delegator", "--serviceaccount=woodpecker:default"];
+	for (const [object, ...options] of [
+		[["namespace", "monitoring"]],
+		[["namespace", "woodpecker"]],
+		[reviewer, ...bound],
+	] as [string[], ...string[]][])
+		if (!(await engine.ask(step, kubectl("get", ...object))))
+			await engine.docker(step, kubectl("create", ...object, ...options));
 	for (const [source, name] of [
 		[images.pause, "docker.io/library/pause:lab"],
 		[images.node, `docker.io/library/${nodeImage}`],

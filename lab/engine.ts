@@ -112,7 +112,7 @@ function engine(host: string, ours: boolean): Engine {
 	return {
 		host,
 		ours,
-		docker: (step, args, options) => step.run("docker", args, { env, ...options }),
+		docker: (step, args, options) => step.run("docker", args, { ...options, env: { ...env, ...options?.env } }),
 		ask: (step, args) => step.ask("docker", args, { env }),
 	};
 }

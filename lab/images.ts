@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { Engine } from "./engine.ts";
 import { LABEL } from "./estate.ts";
 import { checkout } from "./paths.ts";
@@ -47,11 +47,11 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	}
 	const build = (name: string, args: Record<string, string>, add: Additions = {}) =>
 		buildImage(engine, step, name, args, onBuild, add);
-	const machine = await build("machine", { BASE: base }, { tool: "compose" });
-	const registry = await build("registry", { BASE: base }, { tool: "registry" });
+	const machine = await build("machine", { BASE: base }, { tools: ["compose"] });
+	const registry = await build("registry", { BASE: base }, { tools: ["registry"] });
 	const nginx = await build("nginx", { BASE: base });
 	const ui = await build("registry-ui", { NGINX: nginx });
-	const kubernetes = await build("kubernetes", { MACHINE: machine }, { tool: "kubernetes" });
+	const kubernetes = await build("kubernetes", { MACHINE: machine }, { tools: ["kubernetes"] });
 	const proxmox = await build("proxmox", { MACHINE: machine });
 	const pause = await build("pause", { BASE: base });
 	const node = await build(
@@ -60,7 +60,7 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 		{ npm: { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" } },
 	);
 	const monitoring = await build("monitoring", { BASE: base });
-	const vault = await build("vault", {}, { tool: "vault" });
+	const vault = await build("vault", {}, { tools: ["vault", "vault-plugin-auth-kubernetes"] });
 	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring, vault };
 }
 
@@ -82,8 +82,8 @@ export function buildEmptyMachine(engine: Engine, step: Step, { machine, package
 
 /** What goes into a build besides the files in its folder. */
 interface Additions {
-	/** One of the lab's tools. */
-	tool?: string;
+	/** Of the lab's tools. */
+	tools?: string[];
 	/** A file out of an npm package. */
 	npm?: { pkg: string; file: string };
 }
@@ -94,20 +94,19 @@ async function buildImage(
 	name: string,
 	args: Record<string, string>,
 	onBuild: (what: string) => void,
-	{ tool: toolName, npm }: Additions = {},
+	{ tools: names = [], npm }: Additions = {},
 ): Promise<string> {
 	const folder = join(checkout, "lab", "images", name);
-	const tool = tools.find((candidate) => candidate.name === toolName);
-	const binary = tool && (await builtPath(tool));
+	const binaries = await Promise.all(tools.filter((tool) => names.includes(tool.name)).map(builtPath));
 	const sources = await Promise.all((await readdir(folder)).sort().map((file) => readFile(join(folder, file), "utf8")));
 	// A tool's path has the hash of its manifest in it.
-	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), binary ?? "", npm?.pkg ?? "")}`;
+	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), ...binaries, npm?.pkg ?? "")}`;
 	if (await has(engine, step, image)) return image;
 	onBuild(name);
 	const context = await mkdtemp(join(tmpdir(), "homelab-lab-"));
 	try {
 		await cp(folder, context, { recursive: true });
-		if (tool && binary) await cp(binary, join(context, tool.binary));
+		for (const binary of binaries) await cp(binary, join(context, basename(binary)));
 		if (npm) {
 			await step.run("npm", ["pack", "--silent", npm.pkg], { cwd: context });
 			const script = 'tar -xzf *.tgz "package/$0" && mv "package/$0" . && rm -r package *.tgz';

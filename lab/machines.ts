@@ -244,7 +244,8 @@ network:
 
 /**
  * Makes sure that the container runs and was made from these arguments and files; one that was not
- * is made anew. It gets its name last, so that one that was only half made is never taken for it.
+ * is made anew. It gets its name last, so that one that was only half made is never taken for it. `secrets` are
+ * environment variables that no command line and no log shows.
  */
 export async function ensureContainer(
 	engine: Engine,
@@ -252,9 +253,10 @@ export async function ensureContainer(
 	name: string,
 	args: string[],
 	files: TarEntry[] = [],
+	secrets: Record<string, string> = {},
 ): Promise<void> {
 	const made = createHash("sha256")
-		.update(JSON.stringify([args, files]))
+		.update(JSON.stringify([args, files, secrets]))
 		.digest("hex");
 	const found = await engine.ask(step, [
 		"inspect",
@@ -266,7 +268,9 @@ export async function ensureContainer(
 	if (found !== `${made} false`) {
 		const half = `${name}-half`;
 		for (const old of [name, half]) await engine.ask(step, ["rm", "--force", "--volumes", old]);
-		await engine.docker(step, ["create", "--name", half, "--label", `${LABEL}=${made}`, ...args]);
+		const environment = Object.keys(secrets).flatMap((variable) => ["--env", variable]);
+		const create = ["create", "--name", half, "--label", `${LABEL}=${made}`, ...environment, ...args];
+		await engine.docker(step, create, { env: secrets });
 		if (files.length > 0) await engine.docker(step, ["cp", "-", `${half}:/`], { input: await tarball(files) });
 		await engine.docker(step, ["rename", half, name]);
 	}

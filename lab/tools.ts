@@ -44,6 +44,7 @@ export const tools: Tool[] = [
 		outside: "kubectl",
 	},
 	{ name: "vault", binary: "vault", tags: "minimal", inside: true, outside: "vault" },
+	{ name: "vault-plugin-auth-kubernetes", binary: "vault-plugin-auth-kubernetes", inside: true },
 	// The largest one late, so that the others don't wait for it.
 	{
 		name: "pulumi",

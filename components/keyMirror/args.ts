@@ -47,6 +47,17 @@ export const vaultConfig = z.strictObject({
 		.describe(
 			"Whether the policies that let somebody write and read the copies are managed, which takes an administrator's token. false by default.",
 		),
+	registryPassword: z
+		.array(
+			z.strictObject({
+				path: z.string().min(1).describe("The entry's path below the mount."),
+				key: z.string().min(1).default("registry_password").describe("Its key. registry_password by default."),
+			}),
+		)
+		.default([])
+		.describe(
+			"Entries that have the registry's password; npm run rotate-password changes it there, too. None by default.",
+		),
 });
 
 export type VaultConfig = z.output<typeof vaultConfig>;

@@ -3,8 +3,8 @@ import * as vault from "@pulumi/vault";
 import { FileSet } from "../../host/resources.ts";
 import type { Connection } from "../../host/ssh.ts";
 import { Secret } from "../../woodpecker/resources.ts";
-import type { Entry } from "../vault.ts";
 import type { KeyConfig, VaultConfig, WoodpeckerConfig } from "./args.ts";
+import type { Copies } from "./copies.ts";
 import { entryOf, policiesOf } from "./entry.ts";
 import { authorizedLine, withNewline } from "./sshKey.ts";
 
@@ -15,8 +15,8 @@ export interface KeyMirrorArgs {
 	key: KeyConfig;
 	/** Needed where the key has a copy in Vault. */
 	vault: VaultConfig;
-	/** What Vault has of it now; undefined where it has no copy there. */
-	held: Entry | undefined;
+	/** What is known of the copies that there are. */
+	copies: Copies;
 	/** Needed where the key has a copy in Woodpecker. */
 	woodpecker: WoodpeckerConfig | undefined;
 }
@@ -34,11 +34,19 @@ export class KeyMirror extends pulumi.ComponentResource {
 	constructor(name: string, args: KeyMirrorArgs, options?: pulumi.ComponentResourceOptions) {
 		super("homelab:credentials:KeyMirror", name, {}, options);
 		const { connection, key, woodpecker } = args;
+		const { unproved } = args.copies;
+		if (unproved !== undefined)
+			void pulumi.log.warn(
+				`copies of the login key of ${connection.host} stay as they are, because it is not proved that it lets the key in: ${unproved}`,
+				this,
+			);
 		const copies: pulumi.Resource[] = [];
 		if (key.vault !== undefined) copies.push(...this.inVault(name, key.vault, args));
 		if (key.secret !== undefined && woodpecker !== undefined) {
 			const value = withNewline(connection.privateKey);
-			copies.push(new Secret(`${name}-woodpecker`, { ...woodpecker, ...key.secret, value }, { parent: this }));
+			const ignoreChanges = unproved === undefined ? [] : ["value"];
+			const options = { parent: this, ignoreChanges };
+			copies.push(new Secret(`${name}-woodpecker`, { ...woodpecker, ...key.secret, value }, options));
 		}
 		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };
 		const file = { present: [line], absent: [], notify: [], effect: "who may log in changes" };
@@ -64,13 +72,17 @@ export class KeyMirror extends pulumi.ComponentResource {
 	private inVault(
 		name: string,
 		path: string,
-		{ connection, vault: { mount, policies }, key, held }: KeyMirrorArgs,
+		{ connection, vault: { mount, policies }, key, copies: { held, unproved } }: KeyMirrorArgs,
 	): pulumi.Resource[] {
 		const entry = entryOf(connection, key);
 		const dataJson = pulumi.secret(JSON.stringify(entry));
 		const isDeclared = held?.data !== undefined && JSON.stringify(sortedByKey(held.data)) === JSON.stringify(entry);
 		// Vault looks for it among the options. What is there as declared needs none, whether the state knows of it or not.
-		const write = isDeclared ? { ignoreChanges: ["options"] } : {};
+		const write = isDeclared
+			? { ignoreChanges: ["options"] }
+			: unproved !== undefined
+				? { ignoreChanges: ["options", "dataJson"] }
+				: {};
 		const options = isDeclared ? {} : { options: { cas: String(held?.version ?? 0) } };
 		const child = { parent: this };
 		const secret = new vault.kv.SecretV2(
