@@ -37,5 +37,8 @@ if ! cmp -s "$checkout/package-lock.json" "$stamp"; then
 	cp "$checkout/package-lock.json" "$stamp"
 fi
 
+# Every program here is started again and again; what Node made of its sources is kept.
+NODE_COMPILE_CACHE=${NODE_COMPILE_CACHE:-$cache/compiled}
+export NODE_COMPILE_CACHE
 cd "$checkout"
 exec "$@"
