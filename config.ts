@@ -196,8 +196,18 @@ export function configKeys(): ConfigKey[] {
 		const { type: kind, default: value } = z.toJSONSchema(type, { io: "input" });
 		const empty = isOptional(type) ? (kind === "object" ? {} : "") : undefined;
 		const preset = value ?? empty;
-		return { name, type: kind as string, description, secret, ...(preset !== undefined && { default: preset }) };
+		// Pulumi takes no default for a key that it has to find encrypted: parseConfig looks at that one.
+		const isLookedAt = secret && preset === undefined;
+		return {
+			...{ name, type: kind as string, description, secret: isLookedAt },
+			...(preset !== undefined && { default: preset }),
+		};
 	});
+}
+
+function isSecret(name: string): boolean {
+	const type = (schema.shape as Record<string, z.ZodType>)[name];
+	return type?.meta()?.["secret"] === true;
 }
 
 function isOptional(type: z.ZodType): boolean {
@@ -222,6 +232,7 @@ interface ConfigKey {
 	/** Of JSON: `string`, `boolean` or `object`. */
 	type: string;
 	description: string;
+	/** Whether Pulumi refuses a value that is not encrypted. */
 	secret: boolean;
 	default?: unknown;
 }
@@ -249,12 +260,20 @@ const MOVED: Record<string, string> = {
 export class ConfigError extends ExpectedError {}
 
 /**
- * Checks the plain values of a stack's config, keyed without the project's name. Throws a ConfigError that
- * names every key that is unknown, missing or wrong.
+ * Checks the plain values of a stack's config, keyed without the project's name; `isEncrypted` tells of a key whether its
+ * value is in the stack's file. Throws a ConfigError that names every key that is unknown, missing or wrong.
  */
-export function parseConfig(stack: string, values: Record<string, unknown>): Config {
+export function parseConfig(
+	stack: string,
+	values: Record<string, unknown>,
+	isEncrypted: (key: string) => boolean = () => true,
+): Config {
 	const result = schema.safeParse(withoutEmpty(values));
 	const problems = result.success ? contradictions(stack, result.data) : result.error.issues.flatMap(explain);
+	for (const key of Object.keys(withoutEmpty(values)).filter((name) => isSecret(name) && !isEncrypted(name)))
+		problems.push(
+			`${key}: is not encrypted in the stack's file; set it again with "pulumi config set --secret ${key}"`,
+		);
 	if (!result.success || problems.length > 0)
 		throw new ConfigError(
 			`the config of stack ${stack} (Pulumi.${stack}.yaml) can't be used:\n${problems.map((p) => `  - ${p}`).join("\n")}`,
@@ -383,7 +402,7 @@ function overlaps(name: string, subnet: string, hosts: Values["hosts"]): string[
 }
 
 function missingKey(stack: string, path: PropertyKey[]): string {
-	const secret = configKeys().find(({ name }) => name === path[0])?.secret ? " --secret" : "";
+	const secret = isSecret(String(path[0])) ? " --secret" : "";
 	const key = describe(path);
 	return `${key}: missing; set it with "pulumi config set --stack ${stack}${secret} ${path.length > 1 ? "--path " : ""}${key}"`;
 }

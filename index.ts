@@ -18,7 +18,8 @@ import { refuseDeadAgent } from "./host/sshAgent.ts";
 await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));
-const config = parseConfig(pulumi.getStack(), fromText(plain));
+const encrypted = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[];
+const config = parseConfig(pulumi.getStack(), fromText(plain), (key) => encrypted.includes(`${PROJECT}:${key}`));
 const { images, monitoring, protect, canary, registryCa: ca, dnsNames: names, firstRegistry: first } = config;
 const tls =
 	"tlsCertificate" in config.tls ? config.tls : await readTlsPair(config.tls, config.vault.mount, import.meta.dirname);

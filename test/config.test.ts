@@ -69,6 +69,12 @@ describe("parseConfig", () => {
 		);
 	});
 
+	it("names a secret that is not encrypted, of which Pulumi itself lets pass what has a default", () => {
+		expect(() => parseConfig("test", exampleValues(), (key) => key !== "tlsPrivateKey")).toThrow(
+			/tlsPrivateKey: is not encrypted in the stack's file; set it again with "pulumi config set --secret tlsPrivateKey"/,
+		);
+	});
+
 	it.each([
 		["an unknown key", (v) => Object.assign(v, { registryHots: 1 }), "registryHots: unknown key"],
 		[
