@@ -105,7 +105,7 @@ const schema = z.strictObject({
 	),
 	monitoring: key(
 		monitoringConfig.optional(),
-		"The probe of the images, none by default - context (of the kubeconfig that kubectl would use), namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), canary (repository)",
+		"The probe of the images, none by default - context (of the kubeconfig that kubectl would use), namespace, pushgateway (URL), rules (PrometheusRule or ConfigMap), runbooks (what links begin with), grafanaFolder, podLabels, podAnnotations, canary (repository)",
 	),
 	driftDetection: key(
 		driftDetectionConfig.optional(),

@@ -48,7 +48,13 @@ export async function makeKeys(step: Step): Promise<Keys> {
 	await certificate(step, "kubernetes", `IP:${kubernetes.address},IP:127.0.0.1,DNS:localhost`);
 	await certificate(step, "vault", "IP:127.0.0.1,DNS:localhost");
 	await serviceAccountKey(step);
-	const made = ["registry-password", "dockerhub-password", "kubernetes-token", "vault-token", "woodpecker-token"];
+	const made = [
+		"registry-password",
+		"dockerhub-password",
+		"kubernetes-token",
+		"vault-root-token",
+		"woodpecker-api-token",
+	];
 	for (const name of made) {
 		if (!(await exists(path(name)))) await writeWhole(path(name), randomBytes(18).toString("base64url"));
 	}
@@ -85,9 +91,9 @@ export async function readKeys(): Promise<Keys> {
 		vault: {
 			certificate: await text("vault.pem"),
 			certificateKey: await text("vault.key"),
-			token: await text("vault-token"),
+			token: await text("vault-root-token"),
 		},
-		woodpecker: { token: await text("woodpecker-token") },
+		woodpecker: { token: await text("woodpecker-api-token") },
 	};
 }
 

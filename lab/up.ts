@@ -54,9 +54,7 @@ export async function up(): Promise<void> {
 							...tools.map((tool) => ({
 								title: tool.name,
 								task: async (_: Context, task: { title: string; output: string }) => {
-									const how = await provide(tool, (line) => {
-										task.output = line;
-									});
+									const how = await provide(tool, passing(task));
 									task.title = `${tool.name}: ${how}`;
 								},
 							})),
@@ -159,13 +157,7 @@ export async function up(): Promise<void> {
 					const output = await step.run(
 						"pulumi",
 						["up", "--yes", "--non-interactive", "--stack", STACK, "--suppress-progress"],
-						{
-							cwd: checkout,
-							env,
-							onLine: (line) => {
-								if (line.trim()) task.output = line;
-							},
-						},
+						{ cwd: checkout, env, onLine: passing(task) },
 					);
 					const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)]
 						.at(-1)?.[1]
@@ -200,4 +192,11 @@ ${caches.map(({ name, port }) => `${published(port)} (${name})`).join(", ")}.
   make lab-status                 what runs, and where
   eval "$(make -s lab-env)"       then: pulumi preview, ssh -F $LAB_SSH_CONFIG registry, crane catalog $LAB_REGISTRY
 `);
+}
+
+/** Shows each line in the place of the one before; where there is no terminal, they would be thousands, and stay in the log. */
+function passing(task: { output: string }): (line: string) => void {
+	return (line) => {
+		if (process.stdout.isTTY && line.trim()) task.output = line;
+	};
 }

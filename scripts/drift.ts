@@ -6,13 +6,16 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
+import { driftAlerts } from "../components/driftDetection/alerts.ts";
 import { driftDetectionConfig } from "../components/driftDetection/args.ts";
 import { outdated } from "../components/driftDetection/checkout.ts";
 import { detect } from "../components/driftDetection/detect.ts";
 import { isNews, keep, type Memory, recall, remember } from "../components/driftDetection/memory.ts";
 import { failed, type StackReport } from "../components/driftDetection/report.ts";
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
-import { keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
+import { alertGroups } from "../components/integrityMonitoring/alerts.ts";
+import { keyAlerts, keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
+import { ruleProblems } from "../components/loadedRules.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
@@ -67,6 +70,7 @@ async function drift(names: string[], options: Options): Promise<number> {
 			const told = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
 			problems.push(...told);
 		}
+		for (const { settings } of looks) problems.push(...(await unloaded(settings)));
 		// Where Vault can't be asked, the report says so already.
 		for (const { report, settings } of looks)
 			if (report.state !== "error") await tellKeyAges(settings).catch((error: Error) => problems.push(error.message));
@@ -88,6 +92,8 @@ interface Settings {
 	branch?: string | undefined;
 	accepted: z.output<typeof driftDetectionConfig>["accepted"];
 	runbooks: string;
+	/** Of the objects in the cluster; undefined where the stack has none there. */
+	namespace?: string | undefined;
 	secrets: string[];
 	/** By host: the path below the mount in Vault at which there is a copy of its login key. */
 	copies: Record<string, string>;
@@ -103,12 +109,16 @@ async function settingsOf(stack: string): Promise<Settings> {
 		const all = await stackValues(stack);
 		const secrets = secretTexts(all);
 		const values = fromText(Object.fromEntries(Object.entries(all).map(([key, { value }]) => [key, value])));
-		const { pushgateway, runbooks = nothing.runbooks } = (values["monitoring"] ?? {}) as Record<string, string>;
+		const {
+			pushgateway,
+			namespace,
+			runbooks = nothing.runbooks,
+		} = (values["monitoring"] || {}) as Record<string, string>;
 		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
 		const hosts = Object.entries((values["hosts"] ?? {}) as Record<string, { key?: { vault?: string } }>);
 		const copies = Object.fromEntries(hosts.flatMap(([name, { key }]) => (key?.vault ? [[name, key.vault]] : [])));
 		const { mount = nothing.mount } = (values["vault"] ?? {}) as { mount?: string };
-		const found = { ...nothing, runbooks, secrets, pushgateway, copies, mount };
+		const found = { ...nothing, runbooks, namespace, secrets, pushgateway, copies, mount };
 		if (parsed.success) return { ...found, ...parsed.data, pushgateway: parsed.data.pushgateway ?? pushgateway };
 		return { ...found, problem: `driftDetection in Pulumi.${stack}.yaml: ${z.prettifyError(parsed.error)}` };
 	} catch (error) {
@@ -123,6 +133,13 @@ async function lookAt(stack: string, settings: Settings, { fix, deadline }: Opti
 	if (old) return failed(stack, old);
 	const { accepted, secrets } = settings;
 	return detect({ folder, stack, accepted, secrets, deadline, fix, progress: (what) => console.error(what) });
+}
+
+/** What is wrong with the alerts in Prometheus, or why that could not be told. */
+async function unloaded({ prometheus, namespace, runbooks }: Settings): Promise<string[]> {
+	if (prometheus === undefined || namespace === undefined) return [];
+	const groups = [...alertGroups({ namespace, runbooks }), ...driftAlerts(runbooks), keyAlerts(runbooks)];
+	return ruleProblems(prometheus, groups).catch((error: Error) => [error.message]);
 }
 
 /** Throws where Vault does not tell the ages, or the Pushgateway does not take them. */

@@ -1,11 +1,11 @@
 /** Every Kubernetes object of the drift detection, as the cluster gets it. */
 import { type RuleGroup, type RulesPlace, rulesObject } from "../alertRules.ts";
-import { dashboardObject } from "../dashboardObject.ts";
+import { type DashboardPlace, dashboardObject } from "../dashboardObject.ts";
 import { driftAlerts } from "./alerts.ts";
 import { driftDashboard } from "./dashboard.ts";
 import { JOB } from "./names.ts";
 
-export interface DriftDetectionSettings extends RulesPlace {
+export interface DriftDetectionSettings extends RulesPlace, DashboardPlace {
 	/** Of the kubeconfig that kubectl would use. The current one by default. */
 	context?: string | undefined;
 	/** What the alerts' runbook links begin with. */
@@ -20,6 +20,6 @@ export function driftRules(settings: DriftDetectionSettings) {
 }
 
 /** The dashboard. */
-export function driftDashboardConfigMap({ namespace }: Pick<DriftDetectionSettings, "namespace">) {
-	return dashboardObject(JOB, namespace, driftDashboard());
+export function driftDashboardConfigMap(place: DashboardPlace) {
+	return dashboardObject(JOB, place, driftDashboard());
 }

@@ -74,7 +74,7 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 			rule({
 				alert: "RegistryIntegrityProbeJobFailing",
 				severity: "warning",
-				expr: `max(max_over_time(kube_job_status_failed{namespace="${namespace}", job_name=~"${PROBE}-.+"}[20m])) > 0`,
+				expr: `max(max_over_time(kube_job_status_failed{job_name=~"${PROBE}-.+", namespace="${namespace}"}[20m])) > 0`,
 				for: "30m",
 				summary: "The probe's jobs fail",
 				description: `kubectl --namespace ${namespace} logs --selector app=${PROBE} says why.`,

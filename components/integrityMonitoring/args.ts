@@ -25,6 +25,19 @@ export const monitoringConfig = z.strictObject({
 		.string()
 		.default("docs/runbooks")
 		.describe("What the alerts' runbook links begin with. docs/runbooks, a path in this repository, by default."),
+	grafanaFolder: z
+		.string()
+		.min(1)
+		.optional()
+		.describe("The Grafana folder of the dashboards (the annotation grafana_folder). Grafana's own choice by default."),
+	podLabels: z
+		.record(z.string(), z.string())
+		.default({})
+		.describe("Further labels of the probe's pods, which win over its own. None by default."),
+	podAnnotations: z
+		.record(z.string(), z.string())
+		.default({})
+		.describe("Further annotations of the probe's pods, which win over its own. None by default."),
 	canary: z
 		.string()
 		.regex(/^[a-z0-9]+([./_-][a-z0-9]+)*$/, "is not a repository's name")

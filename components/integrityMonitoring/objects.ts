@@ -67,8 +67,8 @@ export function alertRules(settings: IntegritySettings) {
 }
 
 /** The dashboard. */
-export function dashboardConfigMap({ namespace }: IntegritySettings) {
-	return dashboardObject(NAME, namespace, integrityDashboard());
+export function dashboardConfigMap(settings: IntegritySettings) {
+	return dashboardObject(NAME, settings, integrityDashboard());
 }
 
 /** All of them, without reaching anything: what `npm run render` writes. */
@@ -105,7 +105,10 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 				// The next one does not start before this one has ended.
 				activeDeadlineSeconds: INTERVAL - 60,
 				template: {
-					metadata: { labels: { app: PROBE, ...NO_SIDECAR }, annotations: NO_SIDECAR },
+					metadata: {
+						labels: { app: PROBE, ...NO_SIDECAR, ...settings.podLabels },
+						annotations: { ...NO_SIDECAR, ...settings.podAnnotations },
+					},
 					spec: {
 						restartPolicy: "Never",
 						automountServiceAccountToken: false,

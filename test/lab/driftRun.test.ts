@@ -87,6 +87,10 @@ describe("an estate that is as declared", () => {
 			'drift_stack_age_hours{stack="lab"}': "0",
 			drift_clean_count: "1",
 		});
+		const { body } = await request(`${GATEWAY}/metrics`);
+		const ages = [...(await body.text()).matchAll(/^ssh_key_age_days\{host="([\w-]+)",.*\} (\S+)$/gm)];
+		expect(ages.map(([, host]) => host).sort()).toEqual(["docker-registry", "pve"]);
+		for (const [, , days] of ages) expect(Number(days)).toBeLessThan(2);
 		expect(await stateDigest()).toBe(before);
 		const { stdout } = await pulumi(["stack", "--show-name"], copy.folder);
 		expect(stdout).toBe("not-this-one");

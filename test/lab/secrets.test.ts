@@ -32,8 +32,8 @@ beforeAll(async () => {
 			"base64",
 		),
 		"the cluster's token": (await key("kubernetes-token"))[0] as string,
-		"Vault's token": (await key("vault-token"))[0] as string,
-		"Woodpecker's token": (await key("woodpecker-token"))[0] as string,
+		"Vault's token": (await key("vault-root-token"))[0] as string,
+		"Woodpecker's token": (await key("woodpecker-api-token"))[0] as string,
 	};
 	for (const secret of Object.values(secrets)) expect(secret.length).toBeGreaterThan(15);
 
