@@ -4,7 +4,17 @@ import { defineConfig } from "vitest/config";
  * Which lab tests use the second estate, so that two of them can run side by side (test/all.ts). Those of a lane take
  * turns: each begins with its estate as the program declares it.
  */
-const second = ["bounce", "crash", "drift", "dnsFailover", "heldPort", "resolvConf", "resolved", "traps"].map(inLab);
+const second = [
+	"bounce",
+	"crash",
+	"drift",
+	"dnsFailover",
+	"heldPort",
+	"incidents",
+	"resolvConf",
+	"resolved",
+	"traps",
+].map(inLab);
 /** Those that stop the lab itself. */
 const alone = ["make"].map(inLab);
 
