@@ -205,6 +205,11 @@ export function configKeys(): ConfigKey[] {
 	});
 }
 
+/** The top-level keys whose values are encrypted. */
+export function secretKeys(): string[] {
+	return Object.keys(schema.shape).filter(isSecret);
+}
+
 function isSecret(name: string): boolean {
 	const type = (schema.shape as Record<string, z.ZodType>)[name];
 	return type?.meta()?.["secret"] === true;

@@ -24,9 +24,14 @@ export interface Rendered {
 	objects: { kind: string; metadata: { name: string } }[];
 }
 
+/** The config of the stack of that name, with marks where its secrets would be. Throws a ConfigError. */
+export async function declaredConfig(stack: string): Promise<Config> {
+	return parseConfig(stack, await valuesOf(stack));
+}
+
 /** Renders the stack of that name. Throws a ConfigError. */
 export async function rendered(stack: string): Promise<Rendered> {
-	const config = parseConfig(stack, await valuesOf(stack));
+	const config = await declaredConfig(stack);
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
 	const { monitoring } = config;
 	const probed = config.hosts.flatMap(({ name, registry }) => (registry ? [{ name, registry: registry.private }] : []));

@@ -2,11 +2,8 @@ import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { Cron } from "../../woodpecker/resources.ts";
 import { reportAdoptions } from "../cluster.ts";
-import { JOB } from "./names.ts";
+import { JOB, SCHEDULE } from "./names.ts";
 import { type DriftDetectionSettings, driftDashboardConfigMap, driftRules } from "./objects.ts";
-
-/** Every day, before people begin to work. */
-const SCHEDULE = "0 4 * * *";
 
 export interface DriftDetectionArgs extends DriftDetectionSettings {
 	/** The Woodpecker that runs it; nobody does, where it is undefined. */

@@ -3,6 +3,9 @@
 /** The `job` of the metrics. */
 export const JOB = "drift-detection";
 
+/** When it runs: every day, before people begin to work. */
+export const SCHEDULE = "0 4 * * *";
+
 /** By metric: what it says. */
 export const METRICS = {
 	drift_stack_state: "0 where the stack is as declared, 1 where it has drifted, 2 where that could not be found out",
