@@ -161,13 +161,13 @@ export class Registry {
 			for await (const chunk of response.body) {
 				hash.update(chunk as Buffer);
 				size += (chunk as Buffer).length;
+				this.bytes += (chunk as Buffer).length;
 			}
 		} catch (error) {
 			if (isTimeout(error))
 				throw new RegistryError(`GET blob ${digest} of ${repository}: too slow after ${size} bytes`);
 			cut = true;
 		}
-		this.bytes += size;
 		return { status: response.statusCode, digest: `${algorithm}:${hash.digest("hex")}`, size, cut };
 	}
 

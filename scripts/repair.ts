@@ -8,9 +8,11 @@ import { execa } from "execa";
 import type { Config } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { disconnect, exec } from "../host/ssh.ts";
+import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
 import { parseReference, type Reference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { type Walk, walk } from "../oci/walk.ts";
+import { read, withProgress } from "./progress.ts";
 import { hostWith, stackConfig } from "./stack.ts";
 
 /** What was asked can't be done; the message says why. */
@@ -18,7 +20,9 @@ class RepairError extends ExpectedError {}
 
 const program = new Command()
 	.name("npm run repair --")
-	.description("Put a broken image of the private registry right, as far as its pieces can be had.")
+	.description(
+		"Put a broken image of the private registry right, as far as its pieces can be had. User and password are those of REGISTRY_USER and REGISTRY_PASSWORD, else docker's, else the stack's.",
+	)
 	.argument("<image>", "registry/repository:tag")
 	.option("--stack <name>", "the stack; by default, the one that is selected")
 	.option("--host <name>", "the registry VM; by default, the only one")
@@ -29,7 +33,7 @@ const program = new Command()
 try {
 	await program.parseAsync();
 } catch (error) {
-	const expected = error instanceof ExpectedError || error instanceof RegistryError;
+	const expected = [ExpectedError, RegistryError, CredentialsError].some((type) => error instanceof type);
 	console.error(expected ? (error as Error).message : error);
 	process.exitCode = 2;
 } finally {
@@ -39,15 +43,17 @@ try {
 async function repair(image: string, config: Config, name: string | undefined): Promise<number> {
 	const reference = parseReference(image);
 	if (reference === undefined) throw new RepairError(`"${image}" is not of the form registry/repository:tag`);
+	const { registryUser: user, registryPassword: password } = config.secrets;
 	const registry = new Registry({
 		url: `https://${reference.registry}`,
-		credentials: { user: config.secrets.registryUser, password: config.secrets.registryPassword },
+		credentials: (await credentialsFor(reference.registry)) ?? { user, password },
 		...(config.registryCa !== undefined && { ca: config.registryCa }),
 	});
 	try {
 		if (await isWhole(registry, reference)) return end(`${image} is whole`, 0);
 		const { connection } = hostWith(config, "registry", name);
-		const { code, stdout, stderr } = await exec(connection, `/opt/registry/repair.sh '${reference.repository}'`);
+		const repairing = exec(connection, `/opt/registry/repair.sh '${reference.repository}'`);
+		const { code, stdout, stderr } = await withProgress(repairing, () => `${connection.host} looks for the pieces`);
 		process.stdout.write(stdout);
 		if (code > 1) throw new RepairError(`${connection.host}: ${stderr.trim()}`);
 		if (await isWhole(registry, reference)) return end(`${image} is whole again`, 0);
@@ -65,7 +71,8 @@ function end(line: string, status: number): number {
 
 /** Everything is read, because what is to be put right need not be missing. */
 async function look(registry: Registry, { repository, reference }: Reference): Promise<Walk> {
-	const walked = await walk(registry, repository, [reference], { deep: () => true });
+	const reading = walk(registry, repository, [reference], { deep: () => true });
+	const walked = await withProgress(reading, () => read(registry));
 	if (walked.defects.length === 0 && walked.inconclusive[0] !== undefined)
 		throw new RegistryError(walked.inconclusive[0]);
 	return walked;
@@ -83,7 +90,7 @@ async function elsewhere(registry: Registry, image: string, { repository }: Refe
 	const local = await execa("docker", ["image", "inspect", "--format", "{{.Id}}", image], { reject: false });
 	if (!local.failed) advice.push(`this machine's Docker has it: docker push ${image}`);
 	const tags = await registry.tags(repository);
-	const { defects } = await walk(registry, repository, tags);
+	const { defects } = await withProgress(walk(registry, repository, tags), () => read(registry));
 	const broken = new Set(defects.flatMap(({ references }) => references));
 	const whole = tags.filter((tag) => !broken.has(tag));
 	if (whole.length > 0) advice.push(`whole tags of the same repository: ${whole.join(", ")}`);

@@ -10,6 +10,7 @@ import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
 import { parseReference } from "../oci/reference.ts";
 import { Registry, RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
+import { read, withProgress } from "./progress.ts";
 
 /** The command was called wrongly; the message says how. */
 class UsageError extends ExpectedError {}
@@ -53,9 +54,8 @@ async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<
 		...(credentials && { credentials }),
 	});
 	try {
-		const { defects, inconclusive, manifests, blobs } = await walk(registry, repository, [reference], {
-			deep: () => deep,
-		});
+		const walked = walk(registry, repository, [reference], { deep: () => deep });
+		const { defects, inconclusive, manifests, blobs } = await withProgress(walked, () => read(registry));
 		for (const { subject, detail } of defects) console.error(`${repository} ${subject} ${detail}`);
 		for (const line of inconclusive) console.error(`could not tell: ${line}`);
 		if (defects.length > 0) console.log(`${image} is broken in ${defects.length} places`);

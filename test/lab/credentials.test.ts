@@ -1,7 +1,7 @@
 /** A host's login key: let in, copied to Vault and Woodpecker, kept so, got back, and rotated. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
@@ -269,6 +269,30 @@ describe("npm run rotate-key", () => {
 		const args = ["preview", "--expect-no-changes", "--stack", STACK];
 		const { exitCode, output } = await pulumi(args, laptop.folder);
 		expect(exitCode, output).toBe(0);
+	});
+
+	it("a host that goes down in the middle lets both keys in, and is named; run again, it finishes", async () => {
+		const former = join(folder, "former");
+		await writeFile(former, `${(await held()).stdout.trimEnd()}\n`, { mode: 0o600 });
+		const child = spawn("node", rotate(), { cwd: laptop.folder, stdio: ["ignore", "ignore", "pipe"] });
+		let said = "";
+		let paused: Promise<unknown> | undefined;
+		child.stderr.setEncoding("utf8").on("data", (part: string) => {
+			said += part;
+			if (part.includes("refreshing")) paused ??= docker("pause", proxmox.container);
+		});
+		const [code] = await once(child, "close");
+		await paused;
+		await docker("unpause", proxmox.container);
+		expect(code, said).toBe(1);
+		expect(said).toMatch(/pve lets both keys in until it is|pve.*can't be reached/);
+		expect((await letsIn(former)).exitCode).toBe(0);
+		const { exitCode, output } = await tool();
+		expect(exitCode, output).toBe(0);
+		expect((await letsIn(former)).output).toContain("Permission denied");
+		const now = join(folder, "now");
+		await writeFile(now, `${(await held()).stdout.trimEnd()}\n`, { mode: 0o600 });
+		expect((await letsIn(now)).exitCode).toBe(0);
 	});
 
 	it("a host that is down keeps its key, and is named", async () => {

@@ -54,8 +54,8 @@ async function probe(): Promise<string> {
 	expect(exitCode, output).toBe(0);
 	return output;
 }
-const repair = (tag: string) =>
-	run("node", ["scripts/repair.ts", `${app.image}:${tag}`, "--stack", STACK], { cwd: checkout });
+const repair = (tag: string, environment: Record<string, string> = {}) =>
+	run("node", ["scripts/repair.ts", `${app.image}:${tag}`, "--stack", STACK], { cwd: checkout, env: environment });
 const verify = (tag: string) =>
 	run("node", ["scripts/verify.ts", `${app.image}:${tag}`, "--ca", env("LAB_REGISTRY_CA")], {
 		cwd: checkout,
@@ -217,6 +217,10 @@ describe("a truncated layer (trap 16)", () => {
 		expect((await pushLayer()).exitCode).toBe(0);
 		expect(await app.isWhole("latest")).toBe(true);
 		expect((await repair("latest")).output).toContain("is whole");
+		// It logs in as docker does, where that has something for the registry, and says so where that is refused.
+		const wrong = await repair("latest", { REGISTRY_USER: "nobody", REGISTRY_PASSWORD: "wrong" });
+		expect(wrong.exitCode).toBe(2);
+		expect(wrong.output).toMatch(/401|refuse|credentials/);
 		await onVm("rm -r /opt/registry/quarantine");
 	});
 });

@@ -68,6 +68,8 @@ describe("a login key that was set by hand", () => {
 		expect(output).toContain("stay as they are, because it is not proved that it lets the key in");
 		expect(exitCode).not.toBe(0);
 		expect(await copies()).toEqual(before);
+		// The key that is let in has not been taken out for it.
+		expect((await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "pve", "hostname"])).stdout).toBe("pve");
 	});
 
 	async function woodpeckerNotes(): Promise<unknown> {

@@ -5,6 +5,9 @@ import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { remember } from "../../components/driftDetection/memory.ts";
+import type { StackReport } from "../../components/driftDetection/report.ts";
+import { inSlack } from "../../components/driftDetection/words.ts";
 import { STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { env, type Outcome, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
@@ -57,12 +60,34 @@ beforeAll(async () => {
 	for (const format of ["--json", "--markdown"])
 		outputs.push(await run("node", ["scripts/drift.ts", "--no-report", format, STACK], { cwd: changed.folder }));
 	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
+	outputs.push(await slackMessage(), await probeLog());
 	outputs.push(await pulumi(["stack", "export", ...all]), await pulumi(["stack", "--show-urns", ...all]));
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
 	await up();
 });
+
+/** What Slack would be told of that hand edit. */
+async function slackMessage(): Promise<Outcome> {
+	const found = await run("node", ["scripts/drift.ts", "--no-report", "--json", STACK], { cwd: changed.folder });
+	const [report] = (JSON.parse(found.stdout) as { stacks: StackReport[] }).stacks as [StackReport];
+	const memory = remember(undefined, report, 0);
+	const output = inSlack([{ report, memory }], { now: 0, runbook: "docs/runbooks/drift.md" });
+	expect(output).toContain("config-dockerhub.yml");
+	return { ...found, output };
+}
+
+/** What a run of the probe prints. */
+async function probeLog(): Promise<Outcome> {
+	const kubectl = (...args: string[]) => run("kubectl", ["--namespace", "monitoring", ...args]);
+	await kubectl("create", "job", "secrets-test", "--from", "cronjob/registry-integrity-probe");
+	await kubectl("wait", "--for", "condition=complete", "--timeout", "120s", "job/secrets-test");
+	const log = await kubectl("logs", "job/secrets-test");
+	await kubectl("delete", "job", "secrets-test");
+	expect(log.output).toContain("repositories");
+	return log;
+}
 
 /** Looks at every process, again and again, until it is stopped. The VM's processes are seen from here, too. */
 function watchProcesses() {
