@@ -26,7 +26,10 @@ check: ## formatters, linters, types, imports between folders, shell scripts
 test-host: ## FileSet against a bare sshd, without the lab
 	@$(with) npx vitest run --project host
 
+bench: lab ## what it costs, beside what people use instead: docs/benchmarks.md
+	@$(with) node bench/main.ts
+
 test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
 	@$(with) node test/all.ts
 
-.PHONY: help lab lab-status lab-env lab-down lab-clean check test-host test
+.PHONY: help lab lab-status lab-env lab-down lab-clean check test-host bench test

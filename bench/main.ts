@@ -1,0 +1,169 @@
+/**
+ * make bench: what this program costs beside what people use instead, each figure measured in turn with its peers in one
+ * run, and written to docs/benchmarks.md.
+ */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cpus, tmpdir, totalmem } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { bundle } from "../components/bundle.ts";
+import { paths } from "../lab/paths.ts";
+import { compare, type Measured, median, type Way } from "./compare.ts";
+import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
+import { writeStore } from "./store.ts";
+
+/** In milliseconds, there and back: that of a cluster and a VM in one house with a busy network. */
+const LATENCY = 20;
+/** What bcrypt costs with a password from a generator, and with one that has less than 20 characters. */
+const [CHEAP, DEAR] = [5, 10];
+
+interface Chapter {
+	title: string;
+	/** What is measured, a sentence. */
+	what: string;
+	rows: Measured[];
+}
+
+const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = { probe, memory, scan };
+
+const program = new Command()
+	.name("make bench")
+	.argument("[what...]", `of ${Object.keys(chapters).join(", ")}; all by default`)
+	.option("--rounds <number>", "of each", Number, 3)
+	.action(async (names: string[], { rounds }: { rounds: number }) => {
+		const found: Chapter[] = [];
+		for (const name of names.length > 0 ? names : Object.keys(chapters)) {
+			const chapter = chapters[name];
+			if (chapter === undefined) program.error(`there is no ${name}; there are: ${Object.keys(chapters).join(", ")}`);
+			const folder = await mkdtemp(join(tmpdir(), "bench-"));
+			try {
+				found.push(...(await (chapter as NonNullable<typeof chapter>)(rounds, folder)));
+			} finally {
+				await rm(folder, { recursive: true, force: true });
+			}
+		}
+		const page = inMarkdown(found, rounds);
+		if (names.length === 0) await writeFile(new URL("../docs/benchmarks.md", import.meta.url), page);
+		console.log(page);
+	});
+await program.parseAsync();
+
+/** The probe beside what looks at images elsewhere. */
+async function probe(rounds: number, folder: string): Promise<Chapter[]> {
+	writeStore(folder, { tags: 300, indexes: 100, layers: 8, repositories: 10 });
+	const what = `300 tags, 100 of them indexes, in 10 repositories; TLS, a password of cost ${CHEAP}, ${LATENCY} ms of latency; each looks at every piece once.`;
+	using server = await registry(folder, CHEAP);
+	using way = await slowly(server.port, LATENCY);
+	using gateway = await pushgateway();
+	const host = `127.0.0.1:${way.port}`;
+	const { env, command } = await ourProbe(folder, host, gateway.url);
+	const auth = Buffer.from(`${USER}:${PASSWORD}`).toString("base64");
+	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
+	const clients = { DOCKER_CONFIG: folder, SSL_CERT_FILE: join(paths.keys, "ca.pem") };
+	const tags = `for r in $(crane catalog ${host}); do crane ls --full-ref ${host}/$r; done`;
+	const ways: Way[] = [
+		{ name: "the probe", command, env },
+		{
+			name: "crane validate --fast, 8 side by side",
+			command: `(${tags}) | xargs -P 8 -n 1 crane validate --fast --remote`,
+			env: clients,
+		},
+		{
+			name: "curl and jq, one after the other",
+			command: "bench/sh/probe.sh",
+			env: { URL: `https://${host}`, USER, PASSWORD },
+		},
+	];
+	const beside: Chapter = { title: "A look at every image", what, rows: await compare(ways, rounds, server) };
+
+	const costs: Measured[] = [];
+	for (const [name, cost] of [
+		["no password", undefined],
+		[`cost ${CHEAP}, as rendered for a password from a generator`, CHEAP],
+		[`cost ${DEAR}, as rendered for a short password`, DEAR],
+	] as const) {
+		using other = await registry(folder, cost);
+		const ours = await ourProbe(folder, `127.0.0.1:${other.port}`, gateway.url);
+		// A registry without a password is not the one that the probe means: verify asks the same of it.
+		costs.push(...(await compare([{ name, ...verifyAll(ours.env, other.port) }], rounds, other)));
+	}
+	const password: Chapter = {
+		title: "What a password check costs the registry",
+		what: "The same images, looked at without latency by the same walk; the registry's processor time is what counts.",
+		rows: costs,
+	};
+	return [beside, password];
+}
+
+/** How the probe's memory and time grow with the registry. */
+async function memory(rounds: number, folder: string): Promise<Chapter[]> {
+	const rows: Measured[] = [];
+	for (const tags of [600, 6000]) {
+		const store = join(folder, String(tags));
+		writeStore(store, { tags, indexes: 0, layers: 32, repositories: 20 });
+		using server = await registry(store, CHEAP);
+		using gateway = await pushgateway();
+		const { env, command } = await ourProbe(store, `127.0.0.1:${server.port}`, gateway.url);
+		rows.push(...(await compare([{ name: `${tags} tags`, command, env }], Math.min(rounds, 2), server)));
+	}
+	return [{ title: "How the probe grows", what: "Images of 32 layers, half of them shared; no latency.", rows }];
+}
+
+/** The scan of the disk beside find over the same tree. */
+async function scan(rounds: number, folder: string): Promise<Chapter[]> {
+	writeStore(join(folder, "private"), { tags: 3000, indexes: 0, layers: 64, repositories: 20 });
+	const upkeep = join(folder, "upkeep.mjs");
+	await writeFile(
+		upkeep,
+		bundle(new URL("../components/registryVm/upkeep/main.ts", import.meta.url), { target: "node18" }),
+	);
+	const ways: Way[] = [
+		{ name: "find", command: `exec find '${folder}/private' -type f` },
+		{
+			name: "the scan",
+			command: `exec node '${upkeep}' fix-broken-blobs --dry-run --private private '${folder}'`,
+		},
+	];
+	const what = "3,000 images of 64 layers, about 195,000 layer links; the scan compares every link, size and manifest.";
+	return [{ title: "A scan of the disk", what, rows: await compare(ways, rounds) }];
+}
+
+async function ourProbe(
+	folder: string,
+	host: string,
+	gateway: string,
+): Promise<Pick<Way, "command"> & { env: Record<string, string> }> {
+	const program = join(folder, "probe.cjs");
+	const entry = new URL("../components/integrityMonitoring/probe/main.ts", import.meta.url);
+	await writeFile(program, bundle(entry, { target: "node24", format: "cjs", minify: true }));
+	const env = {
+		...{ REGISTRY_URL: `https://${host}`, REGISTRY_NAME: "private", REGISTRY_USER: USER, REGISTRY_PASSWORD: PASSWORD },
+		...{ REGISTRY_CA: join(paths.keys, "ca.pem"), CANARY: "bench/app-0", PUSHGATEWAY_URL: gateway, INSTANCE: "bench" },
+	};
+	return { command: `exec node '${program}'`, env };
+}
+
+/** By the walk alone, of all repositories. */
+function verifyAll(env: Record<string, string>, port: number): Pick<Way, "command" | "env"> {
+	return { command: `exec node bench/walkAll.ts https://127.0.0.1:${port}`, env };
+}
+
+function inMarkdown(all: Chapter[], rounds: number): string {
+	const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
+	const parts = all.map(({ title, what, rows }) => {
+		const first = median(rows[0]?.seconds ?? []);
+		const table = rows.map(({ name, seconds, requests, server, memory }) => {
+			const spread = [Math.min(...seconds), median(seconds), Math.max(...seconds)]
+				.map((one) => one.toFixed(1))
+				.join(" / ");
+			const served = Number.isFinite(server) && server > 0 ? server.toFixed(1) : "";
+			const ratio = (median(seconds) / first).toFixed(2);
+			return `| ${name} | ${spread} | ${ratio} | ${requests || ""} | ${served} | ${memory ? memory.toFixed(0) : ""} |`;
+		});
+		const columns =
+			"| | seconds: least / median / most | times the first | requests | server's processor, s | memory, MiB |";
+		return [`## ${title}`, what, [columns, "| --- | --- | --- | --- | --- | --- |", ...table].join("\n")].join("\n\n");
+	});
+	const intro = `Made by \`make bench\`: ${rounds} rounds, in which the ways take turns, on a machine with ${machine}. Seconds differ from machine to machine; compare what is in one table. Memory is that of the first process of a way.`;
+	return `# What it costs\n\n${intro}\n\n${parts.join("\n\n")}\n`;
+}

@@ -1,0 +1,99 @@
+/** What is asked: registry 2.8.3 with TLS and a password, behind a way that takes its time. */
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync, writeFileSync } from "node:fs";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { join } from "node:path";
+import bcrypt from "bcryptjs";
+import { stringify } from "yaml";
+import { paths } from "../lab/paths.ts";
+import { until } from "../lab/run.ts";
+import { builtPath, type Tool, tools } from "../lab/tools.ts";
+import type { Meter } from "./compare.ts";
+
+export const USER = "bench";
+export const PASSWORD = "a-password-of-more-than-20-characters";
+
+export interface Server extends Meter, Disposable {
+	port: number;
+}
+
+/** The registry, without a cache of its own. `cost` is bcrypt's; undefined is without a password. */
+export async function registry(folder: string, cost: number | undefined): Promise<Server> {
+	const port = await freePort();
+	const htpasswd = join(folder, "htpasswd");
+	if (cost !== undefined) writeFileSync(htpasswd, `${USER}:${bcrypt.hashSync(PASSWORD, cost)}\n`);
+	const [certificate, key] = ["registry.pem", "registry.key"].map((name) => join(paths.keys, name));
+	const log = join(folder, "access.log");
+	const config = join(folder, "config.yml");
+	const auth = { htpasswd: { realm: "Registry Realm", path: htpasswd } };
+	writeFileSync(
+		config,
+		stringify({
+			version: "0.1",
+			log: { accesslog: { disabled: false }, level: "error" },
+			storage: { filesystem: { rootdirectory: folder, maxthreads: 100 }, delete: { enabled: true } },
+			http: {
+				...{ addr: `127.0.0.1:${port}`, tls: { certificate, key }, headers: { "X-Registry-Name": ["private"] } },
+			},
+			...(cost !== undefined && { auth }),
+		}),
+	);
+	const binary = await builtPath(tools.find(({ name }) => name === "registry") as Tool);
+	writeFileSync(log, "");
+	const child = spawn("sh", ["-c", `exec "$0" serve "$1" >>"$2" 2>&1`, binary, config, log], { stdio: "ignore" });
+	await until(
+		"the registry answers",
+		30,
+		() =>
+			new Promise<boolean>((resolve) => {
+				const socket = connect(port, "127.0.0.1", () => resolve(!socket.destroy().connecting));
+				socket.once("error", () => resolve(false));
+			}),
+	);
+	const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
+	return {
+		port,
+		requests: () => readFileSync(log, "utf8").split("HTTP/").length - 1,
+		processor() {
+			const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
+			return (Number(fields[11]) + Number(fields[12])) / ticks;
+		},
+		[Symbol.dispose]: () => void child.kill(),
+	};
+}
+
+/** A way to the port on which each packet is under way for that long, in milliseconds, there and back together. */
+export async function slowly(port: number, latency: number): Promise<{ port: number } & Disposable> {
+	const late = (from: Socket, to: Socket) => {
+		from.on("data", (chunk) => setTimeout(() => to.writable && to.write(chunk), latency / 2));
+		from.once("close", () => setTimeout(() => to.destroy(), latency / 2));
+		from.on("error", () => to.destroy());
+	};
+	const server = createServer({ noDelay: true }, (client) => {
+		const upstream = connect({ port, host: "127.0.0.1", noDelay: true });
+		late(client, upstream);
+		late(upstream, client);
+	}).listen(0, "127.0.0.1");
+	await once(server, "listening");
+	return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => void server.close() };
+}
+
+/** Takes whatever is pushed. */
+export async function pushgateway(): Promise<{ url: string } & Disposable> {
+	const server = createHttpServer((request, response) => request.resume().once("end", () => response.end()));
+	server.listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as AddressInfo;
+	return { url: `http://127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close() };
+}
+
+async function freePort(): Promise<number> {
+	const server = createServer().listen(0, "127.0.0.1");
+	await once(server, "listening");
+	const { port } = server.address() as AddressInfo;
+	server.close();
+	await once(server, "close");
+	return port;
+}

@@ -1,0 +1,30 @@
+/** Ways that are measured in turn. */
+import { expect, it, vi } from "vitest";
+import { compare, median } from "../../bench/compare.ts";
+
+vi.spyOn(console, "error").mockImplementation(() => {});
+
+it("each round has each way once, in turn; what the server did is counted apart for each", async () => {
+	let requests = 0;
+	const meter = { requests: () => (requests += 5), processor: () => requests / 10 };
+	const ways = [
+		{ name: "quick", command: "true" },
+		{ name: "slow", command: "sleep 0.2" },
+	];
+	const [quick, slow] = await compare(ways, 3, meter);
+	expect(quick?.seconds).toHaveLength(3);
+	expect(median(slow?.seconds ?? [])).toBeGreaterThan(0.19);
+	expect(median(quick?.seconds ?? [])).toBeLessThan(median(slow?.seconds ?? []));
+	expect(slow?.requests).toBe(5);
+});
+
+it("a way that fails ends it with its words: a quick failure is no speed", async () => {
+	const failing = [{ name: "broken", command: "echo the reason >&2; exit 3" }];
+	await expect(compare(failing, 1)).rejects.toThrow(/broken ended with 3: the reason/);
+	expect(await compare([{ ...(failing[0] as { name: string; command: string }), accept: 3 }], 1)).toHaveLength(1);
+});
+
+it("the middle of three is their median", () => {
+	expect(median([3, 1, 2])).toBe(2);
+	expect(median([])).toBeNaN();
+});
