@@ -70,7 +70,7 @@ async function drift(names: string[], options: Options): Promise<number> {
 			const told = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
 			problems.push(...told);
 		}
-		for (const { settings } of looks) problems.push(...(await unloaded(settings)));
+		for (const { settings } of looks) problems.push(...(await tellUnloaded(settings)));
 		// Where Vault can't be asked, the report says so already.
 		for (const { report, settings } of looks)
 			if (report.state !== "error") await tellKeyAges(settings).catch((error: Error) => problems.push(error.message));
@@ -135,11 +135,18 @@ async function lookAt(stack: string, settings: Settings, { fix, deadline }: Opti
 	return detect({ folder, stack, accepted, secrets, deadline, fix, progress: (what) => console.error(what) });
 }
 
-/** What is wrong with the alerts in Prometheus, or why that could not be told. */
-async function unloaded({ prometheus, namespace, runbooks }: Settings): Promise<string[]> {
+/** Resolves with what is wrong with the alerts in Prometheus, or why that could not be told; people are told, too. */
+async function tellUnloaded({ prometheus, namespace, runbooks }: Settings): Promise<string[]> {
 	if (prometheus === undefined || namespace === undefined) return [];
 	const groups = [...alertGroups({ namespace, runbooks }), ...driftAlerts(runbooks), keyAlerts(runbooks)];
-	return ruleProblems(prometheus, groups).catch((error: Error) => [error.message]);
+	const problems = await ruleProblems(prometheus, groups).catch((error: Error) => [error.message]);
+	const webhook = process.env["SLACK_WEBHOOK"];
+	if (problems.length === 0 || !webhook) return problems;
+	const text = [":warning: *Alerts may reach nobody*", ...problems, `What to do: ${runbooks}/drift.md`].join("\n");
+	return sendToSlack(webhook, text.slice(0, 3500)).then(
+		() => problems,
+		(error: Error) => [...problems, error.message],
+	);
 }
 
 /** Throws where Vault does not tell the ages, or the Pushgateway does not take them. */

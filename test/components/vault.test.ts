@@ -1,7 +1,7 @@
 /** Reading an entry of Vault, where Vault does not answer as it should. */
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { loginByKubernetes, readEntry, writeEntry } from "../../components/vault.ts";
 
 let server: Server | undefined;
@@ -36,6 +36,20 @@ describe("what can't be read is an error with what to do", () => {
 		await saying(200, "");
 		await new Promise((resolve) => server?.close(resolve));
 		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*; is it up/);
+	});
+
+	it("one that takes the question and does not answer, after its deadline", async () => {
+		const timeout = AbortSignal.timeout.bind(AbortSignal);
+		const given = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => timeout(100));
+		const made = createServer(() => {}).listen(0, "127.0.0.1");
+		server = made;
+		await new Promise((resolve) => made.once("listening", resolve));
+		process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+		process.env["VAULT_TOKEN"] = "token-of-a-test";
+		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*(timeout|aborted).*; is it up/);
+		expect(given).toHaveBeenCalledWith(30_000);
+		given.mockRestore();
+		made.closeAllConnections();
 	});
 
 	it("somebody else wrote it meanwhile", async () => {

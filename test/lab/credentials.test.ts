@@ -8,7 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { readEntry, writeEntry } from "../../components/vault.ts";
 import { proxmox, STACK, vault } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { docker, drift, env, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { docker, drift, env, hostConfig, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 const ENTRY = "secret/woodpecker/registry_ssh_key";
 const AUTHORIZED = "/root/.ssh/authorized_keys";
@@ -200,6 +200,43 @@ describe("npm run recover-key", () => {
 		const { exitCode, output } = await run("node", ["scripts/recoverKey.ts", "nas", "--stack", STACK]);
 		expect(exitCode).toBe(1);
 		expect(output).toContain("those with one are: docker-registry, pve");
+	});
+});
+
+describe("npm run pin-host-key", () => {
+	const pin = (cwd: string, ...args: string[]) =>
+		run("node", ["scripts/pinHostKey.ts", "docker-registry", "--stack", STACK, ...args], { cwd });
+
+	it("shows what is offered beside what is pinned, and pins only what the console shows", async () => {
+		const laptop = await variant();
+		const file = join(laptop.folder, `Pulumi.${STACK}.yaml`);
+		const own = await readFile(file, "utf8");
+		const atConsole = (await onVm("ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key")).stdout.split(" ")[1] as string;
+
+		const same = await pin(laptop.folder);
+		expect(same.exitCode, same.output).toBe(0);
+		expect(same.output).toContain(`offers     ${atConsole}`);
+		expect(same.output).toContain("It is the one that is pinned");
+
+		await run("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", join(folder, "impostor")]);
+		const [type, key] = (await readFile(join(folder, "impostor.pub"), "utf8")).split(" ");
+		await laptop.configure((config) =>
+			Object.assign(hostConfig(config, "docker-registry"), { hostKey: `${type} ${key}` }),
+		);
+		const changed = await readFile(file, "utf8");
+		const nobody = await pin(laptop.folder);
+		expect(nobody.exitCode).toBe(1);
+		expect(nobody.output).toContain("nobody can be asked here");
+		const wrong = await pin(laptop.folder, "--fingerprint", "SHA256:other");
+		expect(wrong.exitCode).toBe(1);
+		expect(wrong.output).toContain("somebody else answers at 127.0.0.1");
+		expect(await readFile(file, "utf8")).toBe(changed);
+
+		const right = await pin(laptop.folder, "--fingerprint", atConsole);
+		expect(right.exitCode, right.output).toBe(0);
+		const pinned = (text: string) => /hostKey: (.*)/.exec(text)?.[1];
+		expect(pinned(await readFile(file, "utf8"))).toBe(pinned(own));
+		await laptop[Symbol.asyncDispose]();
 	});
 });
 

@@ -6,10 +6,14 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { request } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type Engine, findEngine } from "../../lab/engine.ts";
 import { monitoring, STACK } from "../../lab/estate.ts";
+import { loadRules } from "../../lab/monitoring.ts";
 import { paths } from "../../lab/paths.ts";
+import { Step } from "../../lab/run.ts";
 import { env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
+const step = new Step("test-drift-run");
 const GATEWAY = `http://127.0.0.1:${monitoring.pushgateway.port}`;
 const told: string[] = [];
 const answers: [number, Record<string, string>][] = [];
@@ -181,6 +185,23 @@ describe("an estate that was changed by hand", () => {
 		const found = await metrics();
 		expect(found['drift_stack_state{stack="lab"}']).toBe("0");
 		expect(Object.keys(found).filter((name) => /first_seen|resource_info/.test(name))).toEqual([]);
+	});
+});
+
+describe("alerts that Prometheus has not loaded", () => {
+	let engine: Engine;
+	beforeAll(async () => {
+		engine = (await findEngine(step)) as Engine;
+		await loadRules(engine, step, (rules) => rules.replace("alert: DriftUnaddressed", "alert: DriftUnaddressedOld"));
+	});
+	afterAll(() => loadRules(engine, step));
+
+	it("are named, people are told, and the run does not end well", async () => {
+		told.length = 0;
+		const { exitCode, output } = await drift();
+		expect(exitCode).toBe(1);
+		expect(output).toContain("Prometheus has not loaded 1 of the alerts (DriftUnaddressed)");
+		expect(told).toEqual([expect.stringContaining("*Alerts may reach nobody*")]);
 	});
 });
 
