@@ -117,7 +117,7 @@ const schema = z.strictObject({
 	),
 	woodpecker: key(
 		woodpeckerConfig.optional(),
-		"The Woodpecker that has copies of login keys and runs the pipelines, none by default - server (URL), repository (its number)",
+		"The Woodpecker that has copies of login keys and runs the pipelines, none by default - server (URL, by default that of WOODPECKER_SERVER), repository (its number)",
 	),
 	registryCa: key(
 		pem("CERTIFICATE").optional(),

@@ -21,9 +21,12 @@ const agent = new Agent().compose(
 	}),
 );
 
-/** Asks the server at that URL; resolves for 404, too. Throws a WoodpeckerError for all else that is no success. */
+/**
+ * Asks the server at that URL, by default the one of the environment; resolves for 404, too. Throws a WoodpeckerError for
+ * all else that is no success.
+ */
 export async function ask(
-	server: string,
+	server: string | undefined,
 	method: "GET" | "POST" | "PATCH" | "DELETE",
 	path: string,
 	body?: object,
@@ -31,7 +34,13 @@ export async function ask(
 	const token = process.env["WOODPECKER_TOKEN"];
 	if (!token)
 		throw new WoodpeckerError("WOODPECKER_TOKEN is not set: make a token in Woodpecker's user settings, and export it");
-	const base = server.replace(/\/+$/, "");
+	// The names that its own command line and its pipelines have for it.
+	const { WOODPECKER_SERVER, CI_SYSTEM_URL } = process.env;
+	const base = (server || WOODPECKER_SERVER || CI_SYSTEM_URL || "").replace(/\/+$/, "");
+	if (base === "")
+		throw new WoodpeckerError(
+			"it is not known where Woodpecker is: set woodpecker.server in the stack's config, or export WOODPECKER_SERVER",
+		);
 	const { statusCode, headers, text } = await request(`${base}/api${path}`, {
 		method,
 		dispatcher: agent,
@@ -42,7 +51,7 @@ export async function ask(
 		async ({ statusCode, headers, body }) => ({ statusCode, headers, text: await body.text() }),
 		(error: Error) => {
 			throw new WoodpeckerError(
-				`Woodpecker at ${base} was not reached: ${error.message}; is it up, and is woodpecker.server right?`,
+				`Woodpecker at ${base} was not reached: ${error.message}; is it up, and is woodpecker.server (or WOODPECKER_SERVER) right?`,
 			);
 		},
 	);
@@ -76,12 +85,12 @@ export async function ask(
 }
 
 /** Every entry of a list, whose pages end with one that is empty. Throws a WoodpeckerError. */
-export async function list(server: string, path: string): Promise<Record<string, unknown>[]> {
+export async function list(server: string | undefined, path: string): Promise<Record<string, unknown>[]> {
 	const all: Record<string, unknown>[] = [];
 	for (let page = 1; page <= 1000; page++) {
 		const { body } = await ask(server, "GET", `${path}?page=${page}&perPage=50`);
 		if (!Array.isArray(body) || body.length === 0) return all;
 		all.push(...body);
 	}
-	throw new WoodpeckerError(`Woodpecker at ${server} gives pages of ${path} without end`);
+	throw new WoodpeckerError(`Woodpecker gives pages of ${path} without end`);
 }

@@ -5,7 +5,10 @@ import { ask, list } from "./api.ts";
 import { checked } from "./checked.ts";
 
 export const cronInputs = z.strictObject({
-	server: z.url().describe("The URL of Woodpecker."),
+	server: z
+		.url()
+		.optional()
+		.describe("The URL of Woodpecker. That of WOODPECKER_SERVER by default, else, in a pipeline, of CI_SYSTEM_URL."),
 	repository: z.number().int().positive().describe("The repository's number, as its URL has it."),
 	name: z.string().min(1).describe("What pipelines call it."),
 	schedule: z.string().min(1).describe("When it runs, for example `0 4 * * *`."),

@@ -11,7 +11,10 @@ export const events = [
 ];
 
 export const secretInputs = z.strictObject({
-	server: z.url().describe("The URL of Woodpecker."),
+	server: z
+		.url()
+		.optional()
+		.describe("The URL of Woodpecker. That of WOODPECKER_SERVER by default, else, in a pipeline, of CI_SYSTEM_URL."),
 	repository: z.number().int().positive().describe("The repository's number, as its URL has it."),
 	name: z
 		.string()
@@ -84,7 +87,7 @@ async function write({ server, repository, name, value, events, images }: Declar
 		!isDeepStrictEqual(sorted(kept?.images), sorted(images))
 	)
 		throw new WoodpeckerError(
-			`Woodpecker at ${server} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.events)} and images ${JSON.stringify(kept?.images)}; is it older than 1.0?`,
+			`Woodpecker${server === undefined ? "" : ` at ${server}`} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.events)} and images ${JSON.stringify(kept?.images)}; is it older than 1.0?`,
 		);
 }
 

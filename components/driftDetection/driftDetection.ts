@@ -7,7 +7,7 @@ import { type DriftDetectionSettings, driftDashboardConfigMap, driftRules } from
 
 export interface DriftDetectionArgs extends DriftDetectionSettings {
 	/** The Woodpecker that runs it; nobody does, where it is undefined. */
-	woodpecker: { server: string; repository: number } | undefined;
+	woodpecker: { server?: string | undefined; repository: number } | undefined;
 }
 
 /** The alerts, the dashboard and the schedule of the drift run; the run itself is `npm run drift`. */

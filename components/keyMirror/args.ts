@@ -63,7 +63,10 @@ export const vaultConfig = z.strictObject({
 export type VaultConfig = z.output<typeof vaultConfig>;
 
 export const woodpeckerConfig = z.strictObject({
-	server: z.url({ protocol: /^https?$/, error: "is not a URL with http or https" }).describe("The URL of Woodpecker."),
+	server: z
+		.url({ protocol: /^https?$/, error: "is not a URL with http or https" })
+		.optional()
+		.describe("The URL of Woodpecker. That of WOODPECKER_SERVER by default, else, in a pipeline, of CI_SYSTEM_URL."),
 	repository: z.int().positive().describe("The repository's number, as its URL has it."),
 });
 

@@ -42,6 +42,30 @@ const declared = (url: string) => ({
 	images: [],
 });
 
+describe("a server that is not declared", () => {
+	afterEach(() => {
+		for (const name of ["WOODPECKER_SERVER", "CI_SYSTEM_URL"]) delete process.env[name];
+	});
+
+	it.each(["WOODPECKER_SERVER", "CI_SYSTEM_URL"])("is that of %s, and is in no state", async (variable) => {
+		const { server: _, ...inputs } = declared("");
+		const kept = JSON.stringify({ events: ["push", "manual"], images: [] });
+		process.env[variable] = `${await saying(200, kept, "application/json")}/`;
+		const { failures } = Secret.check(inputs);
+		expect(failures).toEqual({});
+		const { state } = await Secret.create(inputs, context);
+		expect(state).not.toHaveProperty("server");
+		expect(Secret.diff(state, inputs)).toEqual({});
+	});
+
+	it("and is not known, says what to set", async () => {
+		const { server: _, ...inputs } = declared("");
+		await expect(Secret.create(inputs, context)).rejects.toThrow(
+			"set woodpecker.server in the stack's config, or export WOODPECKER_SERVER",
+		);
+	});
+});
+
 describe("what stands in the way is named, without the value and the token", () => {
 	it.each([
 		[
