@@ -22,6 +22,10 @@ function inLab(name: string): string {
 	return `test/lab/${name}.test.ts`;
 }
 
+/** Machines with a bare sshd, each in a mount namespace of its own. The first one may have to be made out of packages. */
+const host = { include: ["test/host/sshd/fileSet.test.ts"], testTimeout: 60_000, hookTimeout: 600_000 };
+const userlands = ["trixie", "noble", "jammy"];
+
 const lane = {
 	fileParallelism: false,
 	testTimeout: 180_000,
@@ -37,10 +41,9 @@ export default defineConfig({
 				// No machine.
 				test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/lab/**", "test/host/sshd/**"] },
 			},
-			{
-				// Machines with a bare sshd, each in a mount namespace of its own.
-				test: { name: "host", include: ["test/host/sshd/*.test.ts"], testTimeout: 60_000, hookTimeout: 60_000 },
-			},
+			{ test: { ...host, name: "host", include: ["test/host/sshd/*.test.ts"] } },
+			// The same with the programs of the other releases that are supported.
+			...userlands.map((USERLAND) => ({ test: { ...host, name: `host-${USERLAND}`, env: { USERLAND } } })),
 			{ test: { ...lane, name: "lab", include: ["test/lab/*.test.ts"], exclude: [...second, ...alone] } },
 			{ test: { ...lane, name: "second", include: second, env: { LAB_ESTATE: "second" } } },
 			{ test: { ...lane, name: "alone", include: alone } },

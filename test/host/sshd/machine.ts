@@ -1,4 +1,7 @@
-/** A machine with a bare sshd and nothing else of the lab: what FileSet has to be able to live with. */
+/**
+ * A machine with a bare sshd and nothing else of the lab: what FileSet has to be able to live with. It has this machine's
+ * programs, or those of the release that USERLAND names.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
@@ -9,6 +12,7 @@ import { execa } from "execa";
 import type { Connection } from "../../../host/ssh.ts";
 import { debianProgram } from "../../../lab/debianProgram.ts";
 import { Step, until } from "../../../lab/run.ts";
+import { type Userland, userland } from "./userland.ts";
 
 export interface Machine extends AsyncDisposable {
 	connection: Connection;
@@ -36,8 +40,12 @@ export async function startMachine({
 	plainUser = "",
 	keyOptions = "",
 }: MachineOptions = {}): Promise<Machine> {
-	const step = new Step("sshd");
-	const sshd = await debianProgram(step, "/usr/sbin/sshd", ["openssh-server", "libwrap0"]);
+	const release = process.env["USERLAND"] as Userland | undefined;
+	const step = new Step(`sshd-${release ?? "own"}`);
+	const root = release ? await userland(step, release) : "";
+	const sshd = release
+		? { path: "/usr/sbin/sshd", libraries: "" }
+		: await debianProgram(step, "/usr/sbin/sshd", ["openssh-server", "libwrap0"]);
 	const folder = await mkdtemp(join(tmpdir(), "machine-"));
 	const port = await freePort();
 	for (const name of ["host", "login"])
@@ -61,6 +69,7 @@ export async function startMachine({
 		shell,
 		sshd.path,
 		plainUser,
+		root,
 	];
 	const child = spawn("unshare", args, {
 		env: { ...process.env, LD_LIBRARY_PATH: sshd.libraries },
