@@ -24,12 +24,6 @@ export function certificateProblem(
 	} catch (error) {
 		return { refused: `tlsCertificate can't be read: ${(error as Error).message}` };
 	}
-	try {
-		if (!certificate.checkPrivateKey(createPrivateKey(tlsPrivateKey)))
-			return { refused: "tlsPrivateKey is not the key of tlsCertificate: set the two that were made together" };
-	} catch (error) {
-		return { refused: `tlsPrivateKey can't be read: ${(error as Error).message}; it has to be PEM, unencrypted` };
-	}
 	const { validFromDate, validToDate, subjectAltName } = certificate;
 	const day = (date: Date) => date.toISOString().slice(0, 10);
 	if (certificate.checkHost(hostname) === undefined)
@@ -42,6 +36,12 @@ export function certificateProblem(
 		return {
 			refused: `tlsCertificate for ${hostname} only begins on ${day(validFromDate)}; or is this machine's clock wrong?`,
 		};
+	try {
+		if (!certificate.checkPrivateKey(createPrivateKey(tlsPrivateKey)))
+			return { refused: "tlsPrivateKey is not the key of tlsCertificate: set the two that were made together" };
+	} catch (error) {
+		return { refused: `tlsPrivateKey can't be read: ${(error as Error).message}; it has to be PEM, unencrypted` };
+	}
 	const left = Math.floor((validToDate.getTime() - now) / DAY);
 	if (left >= SOON) return {};
 	return {

@@ -34,16 +34,18 @@ export class RegistryVm extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:RegistryVm", name, {}, options);
-		pulumi.output(secrets).apply(({ registryPassword, ...pair }) => {
+		// What is refused reaches no resource, so that nothing is done with it.
+		const accepted = pulumi.output(secrets).apply((all) => {
 			const { hostname } = settings.role.private;
-			const { refused, warning } = certificateProblem(pair, hostname, Date.now());
+			const { refused, warning } = certificateProblem(all, hostname, Date.now());
 			if (refused !== undefined) throw new pulumi.RunError(refused);
 			if (warning !== undefined) pulumi.log.warn(warning, this);
-			if (registryPassword.length < STRONG)
+			if (all.registryPassword.length < STRONG)
 				pulumi.log.warn(
 					`registryPassword has less than ${STRONG} characters, so each request to the private registry costs it 50 ms of a processor: set a longer one, from a generator`,
 					this,
 				);
+			return all;
 		});
 		const files = new FileSet(
 			name,
@@ -53,7 +55,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 				preconditions,
 				checks: checks(settings),
 				conditions: conditions(settings),
-				files: declared(settings, pulumi.output(secrets)),
+				files: declared(settings, accepted),
 				lines: { [ROOT_CRONTAB]: formerLines },
 			},
 			{ parent: this, protect },
