@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { readEntry, writeEntry } from "../../components/vault.ts";
 import { proxmox, STACK, vault } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
@@ -234,7 +235,7 @@ describe("npm run pin-host-key", () => {
 
 		const right = await pin(laptop.folder, "--fingerprint", atConsole);
 		expect(right.exitCode, right.output).toBe(0);
-		const pinned = (text: string) => /hostKey: (.*)/.exec(text)?.[1];
+		const pinned = (text: string) => hostConfig(parse(text).config, "docker-registry")["hostKey"];
 		expect(pinned(await readFile(file, "utf8"))).toBe(pinned(own));
 		await laptop[Symbol.asyncDispose]();
 	});
