@@ -6,19 +6,18 @@
 import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { z } from "zod";
-import { driftAlerts } from "../components/driftDetection/alerts.ts";
 import { driftDetectionConfig } from "../components/driftDetection/args.ts";
 import { outdated } from "../components/driftDetection/checkout.ts";
 import { detect } from "../components/driftDetection/detect.ts";
 import { isNews, keep, type Memory, recall, remember } from "../components/driftDetection/memory.ts";
 import { failed, type StackReport } from "../components/driftDetection/report.ts";
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
-import { alertGroups } from "../components/integrityMonitoring/alerts.ts";
-import { keyAlerts, keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
+import { keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
 import { ruleProblems } from "../components/loadedRules.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
+import { allAlerts } from "./allAlerts.ts";
 import { secretTexts, stacks, stackValues } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -138,8 +137,9 @@ async function lookAt(stack: string, settings: Settings, { fix, deadline }: Opti
 /** Resolves with what is wrong with the alerts in Prometheus, or why that could not be told; people are told, too. */
 async function tellUnloaded({ prometheus, namespace, runbooks }: Settings): Promise<string[]> {
 	if (prometheus === undefined || namespace === undefined) return [];
-	const groups = [...alertGroups({ namespace, runbooks }), ...driftAlerts(runbooks), keyAlerts(runbooks)];
-	const problems = await ruleProblems(prometheus, groups).catch((error: Error) => [error.message]);
+	const problems = await ruleProblems(prometheus, allAlerts({ namespace, runbooks })).catch((error: Error) => [
+		error.message,
+	]);
 	const webhook = process.env["SLACK_WEBHOOK"];
 	if (problems.length === 0 || !webhook) return problems;
 	const text = [":warning: *Alerts may reach nobody*", ...problems, `What to do: ${runbooks}/drift.md`].join("\n");

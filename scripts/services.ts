@@ -3,15 +3,12 @@
  * config, without reaching anything. docs/services.md is that of prod; a test tells when it is out of date.
  */
 import { Command } from "commander";
-import type { Alert, RuleGroup } from "../components/alertRules.ts";
-import { driftAlerts } from "../components/driftDetection/alerts.ts";
 import { JOB, SCHEDULE } from "../components/driftDetection/names.ts";
-import { alertGroups } from "../components/integrityMonitoring/alerts.ts";
 import { INTERVAL, PROBE } from "../components/integrityMonitoring/names.ts";
-import { keyAlerts } from "../components/keyMirror/keyAge.ts";
 import { metricsPorts, registries } from "../components/registryVm/registries.ts";
 import { type Config, secretKeys } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
+import { allAlerts } from "./allAlerts.ts";
 import { declaredConfig, type Rendered, rendered } from "./rendering.ts";
 
 await new Command()
@@ -115,12 +112,11 @@ function secretRows({ hosts, tls, vault }: Config): string[][] {
 	return [...rows, ...source, ...keys];
 }
 
-function alertRows({ namespace, runbooks }: { namespace: string; runbooks: string }): string[][] {
-	const groups: RuleGroup[] = [...alertGroups({ namespace, runbooks }), ...driftAlerts(runbooks), keyAlerts(runbooks)];
-	return groups.flatMap(({ rules }) =>
+function alertRows(monitoring: { namespace: string; runbooks: string }): string[][] {
+	return allAlerts(monitoring).flatMap(({ rules }) =>
 		rules.map(({ alert, labels: { severity }, annotations: { runbook_url: url } }) => {
 			const relative = url.replace(/^docs\//, "");
-			return [alert, severity satisfies Alert["severity"], `[${relative.split("#")[1]}](${relative})`];
+			return [alert, severity, `[${relative.split("#")[1]}](${relative})`];
 		}),
 	);
 }

@@ -4,16 +4,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { driftAlerts } from "../../components/driftDetection/alerts.ts";
-import { alertGroups } from "../../components/integrityMonitoring/alerts.ts";
-import { keyAlerts } from "../../components/keyMirror/keyAge.ts";
+import { allAlerts } from "../../scripts/allAlerts.ts";
 import { checkout, env, monitoringImage, run } from "./lab.ts";
 
-const groups = [
-	...alertGroups({ namespace: "monitoring", runbooks: "docs/runbooks" }),
-	...driftAlerts("docs/runbooks"),
-	keyAlerts("docs/runbooks"),
-];
+const groups = allAlerts({ namespace: "monitoring", runbooks: "docs/runbooks" });
 const rules = groups.flatMap((group) => group.rules);
 const METRIC = "registry_manifest_integrity";
 const INSTANCE = "registry.viktorbarzin.me:5050";
