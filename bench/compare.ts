@@ -20,7 +20,6 @@ export interface Meter {
 
 export interface Measured {
 	name: string;
-	command: string;
 	/** Of each round. */
 	seconds: number[];
 	/** To the server, in the last round. */
@@ -35,8 +34,8 @@ export interface Measured {
 export async function compare(ways: Way[], rounds: number, meter?: Meter): Promise<Measured[]> {
 	const none = { requests: () => 0, processor: () => 0 };
 	const { requests, processor } = meter ?? none;
-	const all: Measured[] = ways.map(({ name, command }) => ({
-		...{ name, command, seconds: [], requests: 0, server: Number.POSITIVE_INFINITY, memory: 0 },
+	const all: Measured[] = ways.map(({ name }) => ({
+		...{ name, seconds: [], requests: 0, server: Number.POSITIVE_INFINITY, memory: 0 },
 	}));
 	for (let round = 1; round <= rounds; round++) {
 		for (const [i, way] of ways.entries()) {

@@ -143,7 +143,7 @@ async function tellUnloaded({ prometheus, namespace, runbooks }: Settings): Prom
 	const webhook = process.env["SLACK_WEBHOOK"];
 	if (problems.length === 0 || !webhook) return problems;
 	const text = [":warning: *Alerts may reach nobody*", ...problems, `What to do: ${runbooks}/drift.md`].join("\n");
-	return sendToSlack(webhook, text.slice(0, 3500)).then(
+	return sendToSlack(webhook, text).then(
 		() => problems,
 		(error: Error) => [...problems, error.message],
 	);
