@@ -12,7 +12,7 @@ import type { Results } from "./closingLine.ts";
 /** Other releases than this machine's, on which FileSet has to work (vitest.config.ts). */
 const userlands = ["host-trixie", "host-noble", "host-jammy"];
 const folder = await mkdtemp(join(tmpdir(), "test-results-"));
-const all: Results = { passed: 0, failed: 0, skipped: 0, files: {} };
+const all: Results = { passed: 0, failed: 0, skipped: 0, files: {}, failures: [] };
 
 await Promise.all([vitest("unit", "host", ...userlands), startSecondEstate()]);
 await Promise.all([vitest("lab"), vitest("second")]);
@@ -21,6 +21,7 @@ await vitest("alone");
 const slowest = Object.entries(all.files).sort(([, a], [, b]) => b - a);
 console.log(`\nThe slowest files, in seconds:`);
 for (const [file, seconds] of slowest.slice(0, 10)) console.log(`${seconds.toFixed(0).padStart(6)}  ${file}`);
+if (all.failures.length > 0) console.log(`\nWhat failed:\n${all.failures.map((text) => `  ${text}`).join("\n")}`);
 console.log(`\n${all.passed} passed, ${all.failed} failed${all.skipped > 0 ? `, ${all.skipped} skipped` : ""}`);
 await rm(folder, { recursive: true });
 if (all.failed > 0) process.exitCode = 1;
@@ -31,8 +32,7 @@ async function startSecondEstate(): Promise<void> {
 	child.stdout.resume();
 	const [code] = await once(child, "exit");
 	if (code === 0) return;
-	console.error("the lab's second estate did not start");
-	all.failed++;
+	failed("the lab's second estate did not start");
 }
 
 /** Runs the projects in one process, whose lines begin with their name, and adds up what they found. */
@@ -59,11 +59,17 @@ async function vitest(...projects: string[]): Promise<void> {
 		() => undefined,
 	);
 	if (found === undefined) {
-		console.error(`the tests of ${projects} ended with ${code} before they told what they found`);
-		all.failed++;
-		return;
+		return failed(`the tests of ${projects} ended with ${code} before they told what they found`);
 	}
 	for (const key of ["passed", "failed", "skipped"] as const) all[key] += found[key];
-	if (code !== 0 && found.failed === 0) all.failed++;
+	all.failures.push(...found.failures);
 	Object.assign(all.files, found.files);
+	if (code !== 0 && found.failed === 0) failed(`the tests of ${projects} ended with ${code}, though none failed`);
+}
+
+/** Counts what is no test. */
+function failed(text: string): void {
+	console.error(text);
+	all.failures.push(text);
+	all.failed++;
 }
