@@ -7,6 +7,9 @@ help: ## show this list
 lab: ## build the lab, start it, and run pulumi up against it
 	@$(with) node lab/main.ts up
 
+lab-found: ## make the lab's estate as it was before this program; make lab then takes it over
+	@$(with) node lab/main.ts found
+
 lab-status: ## each part of the lab, its state and where it is
 	@$(with) node lab/main.ts status
 
@@ -32,4 +35,4 @@ bench: lab ## what it costs, beside what people use instead: docs/benchmarks.md
 test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
 	@$(with) node test/all.ts
 
-.PHONY: help lab lab-status lab-env lab-down lab-clean check test-host bench test
+.PHONY: help lab lab-found lab-status lab-env lab-down lab-clean check test-host bench test

@@ -83,7 +83,7 @@ const key = <Type extends z.ZodType>(type: Type, description: string, secret = f
 const schema = z.strictObject({
 	hosts: key(
 		z.record(hostName, host),
-		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, key (label, options, vault, secret), registry (uiPort, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
+		"The hosts by name - address, port (22), user (root), hostKey, deferred (a date), and their roles, key (label, options, vault, secret), registry (uiPort, uiSettings, subnet, caches, private) and dns (primary, fallback, search, netplan, timeout (2), attempts (2), revertSeconds (60))",
 	),
 	sshPrivateKeys: key(
 		z.record(hostName.or(z.string().regex(/^[a-z][a-z0-9-]*\.next$/)), privateKey),

@@ -21,6 +21,7 @@ const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.
 const encrypted = JSON.parse(process.env["PULUMI_CONFIG_SECRET_KEYS"] ?? "[]") as string[];
 const config = parseConfig(pulumi.getStack(), fromText(plain), (key) => encrypted.includes(`${PROJECT}:${key}`));
 const { images, monitoring, protect, canary, registryCa: ca, dnsNames: names, firstRegistry: first } = config;
+const servers = config.driftDetection;
 const tls =
 	"tlsCertificate" in config.tls ? config.tls : await readTlsPair(config.tls, config.vault.mount, import.meta.dirname);
 const secrets = { ...config.secrets, ...tls };
@@ -47,7 +48,8 @@ const provider = monitoring && clusterProvider(monitoring.context, [formerProvid
 const probes = registries.flatMap(({ name, role, component }) => {
 	if (monitoring === undefined || provider === undefined) return [];
 	const suffix = name === first ? "" : `-${name}`;
-	const args = { ...monitoring, suffix, image: images.node, registry: role.private, certificate, secrets, ca };
+	const { private: registry } = role;
+	const args = { ...monitoring, servers, suffix, image: images.node, registry, certificate, secrets, ca };
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { provider, dependsOn: component })];
 });
 if (monitoring && provider) {

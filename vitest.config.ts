@@ -16,7 +16,7 @@ const second = [
 	"traps",
 ].map(inLab);
 /** Those that stop the lab itself. */
-const alone = ["make"].map(inLab);
+const alone = ["make", "takeOver"].map(inLab);
 
 function inLab(name: string): string {
 	return `test/lab/${name}.test.ts`;

@@ -30,14 +30,15 @@ const SYSTEM = /^(kube-|kubelet)/;
 
 /**
  * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it. Never
- * fails: what could not be looked at is said, too.
+ * fails: what could not be looked at is said, too. Resolves with true where none of them was ever written by Pulumi, which
+ * is so before the first update.
  */
-export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<void> {
-	if (!pulumi.runtime.isDryRun()) return;
+export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<boolean> {
+	if (!pulumi.runtime.isDryRun()) return false;
 	try {
 		const { KubernetesObjectApi, config } = await client(context);
 		const api = KubernetesObjectApi.makeApiClient(config);
-		await Promise.all(
+		const ours = await Promise.all(
 			objects.map(async ({ apiVersion, kind, metadata: { name, namespace } }) => {
 				const found = await api
 					.read({ apiVersion, kind, metadata: { name, namespace } })
@@ -46,17 +47,21 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 						throw error;
 					});
 				const managers = (found?.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
-				if (found === undefined || managers.some((manager) => manager.startsWith(OURS))) return;
+				if (found === undefined) return false;
+				if (managers.some((manager) => manager.startsWith(OURS))) return true;
 				const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
 				await pulumi.log.warn(
 					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
 				);
+				return false;
 			}),
 		);
+		return !ours.some(Boolean);
 	} catch (error) {
 		await pulumi.log.warn(
 			`could not tell which objects exist in the cluster already, and would be taken over: ${(error as Error).message.split("\n")[0]}`,
 		);
+		return false;
 	}
 }
 

@@ -41,6 +41,18 @@ export async function ruleProblems(url: string, declared: RuleGroup[]): Promise<
 	return problems;
 }
 
+/**
+ * In which files the Prometheus at that URL has alerts of these names, by file. Throws an Error where Prometheus can't be
+ * asked.
+ */
+export async function loadedFrom(url: string, names: string[]): Promise<Map<string, string[]>> {
+	const found = (await loaded(url)).flatMap(({ file, rules }) =>
+		rules.filter(({ type, name }) => type === "alerting" && names.includes(name)).map(({ name }) => ({ file, name })),
+	);
+	const files = Map.groupBy(found, ({ file }) => file);
+	return new Map([...files].map(([file, all]) => [file, all.map(({ name }) => name)]));
+}
+
 function isAsDeclared({ query, duration, annotations }: LoadedRule, rule: Rule): boolean {
 	// Prometheus prints an expression in its own way: other spaces, and labels in the order of the alphabet, as ours are.
 	const plain = (expr: string) => expr.replace(/\s+/g, "");

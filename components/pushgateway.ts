@@ -44,7 +44,8 @@ export async function push(
 	}
 }
 
-async function hasGroupOfJobAlone(url: string, job: string): Promise<boolean> {
+/** Whether it has a group of that job without further labels. Throws a PushgatewayError. */
+export async function hasGroupOfJobAlone(url: string, job: string): Promise<boolean> {
 	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", { method: "GET" })) as { data: Group[] };
 	return data.some(({ labels }) => labels["job"] === job && Object.values(labels).filter(Boolean).length === 1);
 }

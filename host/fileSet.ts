@@ -14,7 +14,7 @@ import { type Context, type Diff, type Properties, type ResourceType, UNKNOWN } 
 import { quote } from "./shell.ts";
 import { type Connection, ConnectionError, exec, parseHostKey } from "./ssh.ts";
 import { type TarEntry, tarball } from "./tarball.ts";
-import { readLines, writeLines } from "./textLines.ts";
+import { goingLines, readLines, writeLines } from "./textLines.ts";
 import { readPart, writePart, YamlPartError } from "./yamlPart.ts";
 
 const farSide = readFileSync(new URL("sh/fileset.sh", import.meta.url), "utf8");
@@ -65,7 +65,10 @@ export const FileSet: ResourceType = {
 	async create(inputs, context) {
 		const wanted = inputs as unknown as FileSetDeclaration;
 		const nothing = { files: {}, lines: {}, revisions: {} };
-		return { id: wanted.name, state: await apply(wanted, nothing, groupsOf(entriesOf(wanted)), [], context) };
+		const conditions = groupsOf(Object.values(wanted.conditions));
+		const groups = [...new Set([...groupsOf(entriesOf(wanted)), ...conditions])];
+		if (context.preview && wanted.connection.privateKey !== UNKNOWN) await announceFound(wanted, context);
+		return { id: wanted.name, state: await apply(wanted, nothing, groups, conditions, context) };
 	},
 
 	async read(_id, state) {
@@ -95,9 +98,11 @@ export const FileSet: ResourceType = {
 				return { ...old, unreachable: error.message };
 			}
 		}
-		const owed = [...new Set([...old.owed, ...violated(old, wanted).flatMap(([, { notify }]) => notify)])];
+		const conditions = violated(old, wanted).map(([, condition]) => condition);
+		const never = groupsOf(Object.values(wanted.conditions)).filter((group) => old.revisions[group] === undefined);
+		const owed = [...new Set([...old.owed, ...groupsOf(conditions), ...never])];
 		const changed = groupsOf(changedEntries(old, wanted).map(([, entry]) => entry));
-		if (context.preview) for (const sentence of announce(old, wanted)) context.log("info", sentence);
+		if (context.preview) for (const sentence of await announce(old, wanted)) context.log("info", sentence);
 		return await apply(wanted, old, [...new Set([...changed, ...owed])], owed, context);
 	},
 
@@ -203,7 +208,7 @@ function diffEntries<Entry extends object>(
 
 type Entry = ManagedFile | ManagedLines;
 
-function groupsOf(entries: Entry[]): string[] {
+function groupsOf(entries: { notify: string[] }[]): string[] {
 	return [...new Set(entries.flatMap(({ notify }) => notify))].sort();
 }
 
@@ -243,19 +248,95 @@ function violated(
 }
 
 /** What an update will do and why, a sentence each. */
-function announce(old: FileSetState, wanted: FileSetDeclaration): string[] {
+async function announce(old: FileSetState, wanted: FileSetDeclaration): Promise<string[]> {
 	const how = (path: string) => {
 		if (wanted.lines[path] !== undefined) return "has lines that differ";
 		if (old.files[path] === undefined) return "is new";
 		return wanted.files[path] === undefined ? "goes" : "differs";
 	};
+	const changed = changedEntries(old, wanted);
 	return [
-		...changedEntries(old, wanted).map(([path, { effect }]) => `${path} ${how(path)}: ${effect}`),
-		...violated(old, wanted).map(([name, { effect }]) => `${name} not as declared: ${effect}`),
+		...changed.map(([path, { effect }]) => `${path} ${how(path)}: ${effect}`),
+		...(await announceGoing(
+			wanted,
+			changed.map(([path]) => path),
+		)),
+		...violated(old, wanted).map(([name, { state, effect }]) => {
+			const differences = listDifferences(old.conditions[name]?.state ?? "", state);
+			return `${name} not as declared (${differences}): ${effect}`;
+		}),
 		...(old.owed.length > 0
 			? [`an earlier run ended before the restart that it owed (${old.owed.join(", ")}): it is done now`]
 			: []),
 	];
+}
+
+/** Each line that goes from one of the files of which lines are declared, as it is there. */
+async function announceGoing({ name, connection, lines }: FileSetDeclaration, paths: string[]): Promise<string[]> {
+	const declared = paths.flatMap((path) => (lines[path] ? [[path, lines[path]] as const] : []));
+	if (declared.length === 0) return [];
+	const found = await readLive(
+		{ name, connection },
+		declared.map(([path]) => path),
+		`reading ${connection.host}`,
+	);
+	return declared.flatMap(([path, one]) =>
+		goingLines(found.get(path)?.bytes.toString("latin1") ?? "", one).map((text) => `${path}: the line "${text}" goes`),
+	);
+}
+
+/**
+ * Before the first update of a host: what is there already, and what becomes of it. The host is only looked at. Never
+ * fails: what could not be looked at is said.
+ */
+async function announceFound(wanted: FileSetDeclaration, context: Context): Promise<void> {
+	const { connection, preconditions } = wanted;
+	const HOLDS = "holds\n";
+	const before = preconditions.map(({ script, args }, i): [string, FileSetState["conditions"][string]] => [
+		`precondition ${i}`,
+		{
+			// Its exit status is what counts; what it prints is not.
+			script: `exec 3>&1 >/dev/null 2>&1\ntrap '[ $? -ne 0 ] || echo holds >&3' EXIT\n${script}`,
+			args,
+			...{ state: HOLDS, notify: [], effect: "" },
+		},
+	]);
+	const asked = { ...wanted, conditions: { ...Object.fromEntries(before), ...wanted.conditions } };
+	try {
+		const live = await look({ ...asked, revisions: {}, owed: [], interrupted: false, unreachable: "" });
+		const there = { ...wanted, files: Object.fromEntries(wholeFiles(live.files)) };
+		const replaced = changedEntries(there, wanted).filter(([path]) => there.files[path] !== undefined);
+		for (const [path, { effect }] of replaced)
+			context.log("info", `${path} is there already, and is replaced; a copy is kept: ${effect}`);
+		const paths = Object.keys(wanted.lines);
+		for (const sentence of await announceGoing(wanted, paths))
+			context.log("info", `${sentence}; a copy of the file is kept`);
+		for (const [name, { state, effect }] of Object.entries(wanted.conditions)) {
+			const strange = linesOf(live.conditions[name]?.state ?? "").filter((line) => !linesOf(state).includes(line));
+			if (strange.length > 0) context.log("info", `${name}: found ${strange.join(", ")}: ${effect}`);
+		}
+		for (const [i, { problem, advice, remedy }] of preconditions.entries()) {
+			if (live.conditions[`precondition ${i}`]?.state.endsWith(HOLDS)) continue;
+			if (remedy === undefined) context.log("warning", `the update will be refused: ${problem}; ${advice}`);
+			else context.log("info", `${problem}: the update tries to put that right`);
+		}
+	} catch (error) {
+		const { message } = error as Error;
+		context.log("warning", `what is on ${connection.host} already can't be told before the update: ${message}`);
+	}
+}
+
+/** What one list of lines has that the other has not. */
+function listDifferences(found: string, declared: string): string {
+	const [there, wanted] = [linesOf(found), linesOf(declared)];
+	return [
+		...there.filter((line) => !wanted.includes(line)).map((line) => `found: ${line}`),
+		...wanted.filter((line) => !there.includes(line)).map((line) => `missing: ${line}`),
+	].join("; ");
+}
+
+function linesOf(text: string): string[] {
+	return text.split("\n").filter(Boolean);
 }
 
 async function apply(
@@ -343,11 +424,7 @@ async function wholeFilesOf({ name, connection, files, lines }: FileSetDeclarati
 	const parts = Object.entries(files).filter(([, { yamlPath }]) => yamlPath !== undefined);
 	const unchanged = `host ${connection.host} was not changed`;
 	const paths = [...parts.map(([path]) => path), ...Object.keys(lines)];
-	const question = [entry("paths", rows(paths.map((path) => [path]))), entry("conditions/list", "")];
-	const found =
-		paths.length > 0
-			? await unpack(await run(connection, ["read", name], await tarball(question), unchanged))
-			: new Map<string, LiveFile>();
+	const found = paths.length > 0 ? await readLive({ name, connection }, paths, unchanged) : new Map<string, LiveFile>();
 	const digest = (bytes: Buffer) => createHash("sha256").update(bytes).digest("hex");
 	const whole = Object.entries(files).map(([path, { content, mode, owner, notify, yamlPath }]): WholeFile => {
 		const file = { path, content, mode: mode.replace(/^0+(?=.)/, ""), owner, notify, from: "-" };
@@ -372,6 +449,16 @@ async function wholeFilesOf({ name, connection, files, lines }: FileSetDeclarati
 		return [{ path, content, mode: "-", owner: "-", notify, from: digest(now.bytes) }];
 	});
 	return [...whole, ...ofLines];
+}
+
+/** What is at these paths on the host. */
+async function readLive(
+	{ name, connection }: Pick<FileSetDeclaration, "name" | "connection">,
+	paths: string[],
+	doing: string,
+): Promise<Map<string, LiveFile>> {
+	const question = [entry("paths", rows(paths.map((path) => [path]))), entry("conditions/list", "")];
+	return unpack(await run(connection, ["read", name], await tarball(question), doing));
 }
 
 /** The tar that `fileset.sh apply` reads. */

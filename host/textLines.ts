@@ -18,6 +18,13 @@ export function readLines(text: string, { present, absent }: Lines): Lines {
 	};
 }
 
+/** The lines that `writeLines` takes out, as they are there, without their newlines. */
+export function goingLines(text: string, { absent }: Lines): string[] {
+	return split(text)
+		.filter((line) => absent.some((wanted) => matches(line, wanted)))
+		.map((line) => fromBytes(bare(line)));
+}
+
 /** The text with the lines as declared. A line that differs is replaced where it is, one that is missing is appended. */
 export function writeLines(text: string, { present, absent }: Lines): string {
 	let lines = split(text).filter((line) => !absent.some((wanted) => matches(line, wanted)));

@@ -3,7 +3,7 @@ import { Command } from "commander";
 import { clean, down } from "./down.ts";
 import { StepError } from "./run.ts";
 import { printEnvironment, status } from "./status.ts";
-import { up } from "./up.ts";
+import { found, up } from "./up.ts";
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
 	process.on(signal, () => {
@@ -14,6 +14,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 
 const program = new Command().name("lab").description("A local estate made of real parts.");
 program.command("up").description("build what is missing, start it, and run pulumi up against it").action(up);
+program.command("found").description("the same estate, as it was before this program").action(found);
 program.command("status").description("each part, its state and where it is").action(status);
 program.command("down").description("stop everything").action(down);
 program.command("clean").description("stop everything and remove all of it").action(clean);

@@ -1,6 +1,6 @@
 /** The lab's Prometheus and its kin. */
 import { request } from "undici";
-import { tarball } from "../host/tarball.ts";
+import { type TarEntry, tarball } from "../host/tarball.ts";
 import { kubectl } from "./cluster.ts";
 import type { Engine } from "./engine.ts";
 import { monitoring, network } from "./estate.ts";
@@ -46,7 +46,6 @@ const RULES = ["registry-integrity", "drift-detection"];
  * them on the way, for a test that has no half hour.
  */
 export async function loadRules(engine: Engine, step: Step, edit = (rules: string) => rules): Promise<void> {
-	const { container, port } = monitoring.prometheus;
 	const files = await Promise.all(
 		RULES.map(async (name) => {
 			const wanted = ["configmap", name, "--output", `jsonpath={.data.${name}\\.yml}`];
@@ -54,6 +53,12 @@ export async function loadRules(engine: Engine, step: Step, edit = (rules: strin
 			return { name: `${name}.yml`, mode: 0o644, content: edit(rules) };
 		}),
 	);
+	await reloadRules(engine, step, files);
+}
+
+/** Puts files with rules beside those that Prometheus has, and makes it read all of them. */
+export async function reloadRules(engine: Engine, step: Step, files: TarEntry[]): Promise<void> {
+	const { container, port } = monitoring.prometheus;
 	const input = await tarball(files);
 	await engine.docker(step, ["cp", "-", `${container}:/etc/prometheus/rules`], { input });
 	const { statusCode, body } = await request(`http://127.0.0.1:${port}/-/reload`, { method: "POST" });

@@ -3,8 +3,9 @@
  * and puts the files back as they were before one of them, with all that has to be restarted.
  */
 
+import { dirname } from "node:path";
 import { Command } from "commander";
-import { BOUNCE, FILE_SET } from "../components/registryVm/bounce.ts";
+import { BOUNCE, bounceScript, FILE_SET } from "../components/registryVm/bounce.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { type Connection, disconnect, exec } from "../host/ssh.ts";
 import { hostWith, stackConfig } from "./stack.ts";
@@ -50,14 +51,16 @@ async function toBefore(generation: string): Promise<void> {
 	const host = await connection();
 	const restored = await onHost(host, `sh ${FILESET} undo ${FILE_SET} ${generation}`);
 	console.log(`put back: ${restored.trim().replaceAll("\n", " ")}`);
-	process.stdout.write(await onHost(host, `systemctl daemon-reload; sh ${BOUNCE} recover`));
-	console.log(
-		"every port answers as it should. The next pulumi up brings the declared files again: revert them first.",
-	);
+	// Before the first update there was no bounce.sh; this one then runs from standard input.
+	const verified = `sh ${BOUNCE} recover && echo every port answers as it should`;
+	const asFound = `cd ${dirname(BOUNCE)} && sh -s as-found`;
+	const recover = `systemctl daemon-reload; if [ -f ${BOUNCE} ]; then ${verified}; else ${asFound}; fi`;
+	process.stdout.write(await onHost(host, recover, bounceScript));
+	console.log("The next pulumi up brings the declared files again: revert them first.");
 }
 
-async function onHost(host: Connection, command: string): Promise<string> {
-	const { code, stdout, stderr } = await exec(host, command);
+async function onHost(host: Connection, command: string, input = ""): Promise<string> {
+	const { code, stdout, stderr } = await exec(host, command, input);
 	if (code !== 0) throw new RollbackError(`${host.host}: ${stderr.trim()}`);
 	return stdout.toString();
 }

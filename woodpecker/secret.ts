@@ -1,7 +1,7 @@
 /** `woodpecker:index:Secret`: a secret of a repository. Its value is never given back; what else it has is compared. */
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
-import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
+import type { Context, Diff, Properties, ResourceType } from "../host/protocol.ts";
 import { ask, WoodpeckerError } from "./api.ts";
 import { checked } from "./checked.ts";
 
@@ -46,10 +46,11 @@ export const Secret: ResourceType = {
 		return diff;
 	},
 
-	async create(inputs, { preview }) {
+	async create(inputs, { preview, log }) {
 		const declared = inputs as Declared;
 		const id = `${declared.repository}/${declared.name}`;
-		if (!preview) await write(declared);
+		if (preview) await announceTakeOver(declared, log);
+		else await write(declared);
 		return { id, state: inputs };
 	},
 
@@ -78,8 +79,9 @@ export const Secret: ResourceType = {
 async function write({ server, repository, name, value, events, images }: Declared): Promise<void> {
 	const path = `/repos/${repository}/secrets`;
 	const body = { name, value, events, images, note: NOTE };
-	const exists = (await ask(server, "GET", `${path}/${name}`)).body !== undefined;
-	await (exists ? ask(server, "PATCH", `${path}/${name}`, body) : ask(server, "POST", path, body));
+	await ((await exists({ server, repository, name }))
+		? ask(server, "PATCH", `${path}/${name}`, body)
+		: ask(server, "POST", path, body));
 	const { body: live } = await ask(server, "GET", `${path}/${name}`);
 	const kept = live as { events?: unknown; images?: unknown } | undefined;
 	if (
@@ -89,6 +91,27 @@ async function write({ server, repository, name, value, events, images }: Declar
 		throw new WoodpeckerError(
 			`Woodpecker${server === undefined ? "" : ` at ${server}`} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.events)} and images ${JSON.stringify(kept?.images)}; is it older than 1.0?`,
 		);
+}
+
+async function announceTakeOver(declared: Declared, log: Context["log"]): Promise<void> {
+	const { name } = declared;
+	try {
+		if (!(await exists(declared))) return;
+		log(
+			"warning",
+			`the repository has a secret ${name} already: it is taken over, and pipelines that use it go on with the new value. One that writes to the host by itself has to go, or the two undo each other's work`,
+		);
+	} catch (error) {
+		log("warning", `whether the repository has a secret ${name} already can't be told: ${(error as Error).message}`);
+	}
+}
+
+async function exists({
+	server,
+	repository,
+	name,
+}: Pick<Declared, "server" | "repository" | "name">): Promise<boolean> {
+	return (await ask(server, "GET", `/repos/${repository}/secrets/${name}`)).body !== undefined;
 }
 
 function sorted(value: unknown): unknown {

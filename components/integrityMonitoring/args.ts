@@ -1,6 +1,7 @@
 /** The arguments of IntegrityMonitoring: the key `monitoring` of the config, and what index.ts adds to it. */
 import type * as pulumi from "@pulumi/pulumi";
 import { z } from "zod";
+import type { Servers } from "./former.ts";
 
 /** The canary's repository by default. */
 export const CANARY = "canary";
@@ -73,5 +74,7 @@ export interface IntegrityMonitoringArgs extends IntegritySettings {
 	/** Credentials of the registry. Each one may be an output. */
 	secrets: { [Key in keyof IntegritySecrets]: pulumi.Input<IntegritySecrets[Key]> };
 	/** The CA that signed the registry's certificate, PEM. The public ones by default. */
-	ca?: string;
+	ca?: string | undefined;
+	/** Where a preview looks for what monitored the registry before. Nowhere by default. */
+	servers?: Servers | undefined;
 }

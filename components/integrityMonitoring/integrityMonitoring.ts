@@ -1,7 +1,9 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { reportAdoptions } from "../cluster.ts";
+import { alertGroups } from "./alerts.ts";
 import type { IntegrityMonitoringArgs } from "./args.ts";
+import { reportFormer } from "./former.ts";
 import {
 	alertRules,
 	credentialsData,
@@ -25,12 +27,15 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 
 	constructor(
 		name: string,
-		{ secrets, ca, ...settings }: IntegrityMonitoringArgs,
+		{ secrets, ca, servers = {}, ...settings }: IntegrityMonitoringArgs,
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
 		const child = { parent: this };
-		void reportAdoptions(settings.context, integrityObjects(settings, { registryUser: "", registryPassword: "" }, ca));
+		const objects = integrityObjects(settings, { registryUser: "", registryPassword: "" }, ca);
+		void reportAdoptions(settings.context, objects).then((isFirst) => {
+			if (isFirst) return reportFormer(servers, alertGroups(settings));
+		});
 
 		const program = new kubernetes.core.v1.ConfigMap(`${name}-program`, programConfigMap(settings, ca), child);
 		const credentials = new kubernetes.core.v1.Secret(

@@ -12,6 +12,8 @@ const plainName = z.string().regex(/^[a-z][a-z0-9-]*$/, "is not a plain name");
 /** Names of containers that are not registries'. */
 const TAKEN = ["nginx", "ui"];
 
+const size = z.string().regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"');
+
 const registryName = plainName
 	.refine((name) => !TAKEN.includes(name), `is one of ${TAKEN.join(", ")}, whose containers are not registries`)
 	.describe("Names the service (`registry-<name>`), its config and its data directory.");
@@ -27,6 +29,11 @@ const cache = z
 			.boolean()
 			.default(false)
 			.describe("Whether the upstream is asked with `dockerhubUsername` and `dockerhubPassword`. False by default."),
+		maxSize: size
+			.optional()
+			.describe(
+				"What its kept tags may need in all, for example `10GiB`: the ones that were asked for longest ago go. The newest 10 tags of each repository by default, whatever their size.",
+			),
 		metricsPort: port.optional().describe("Where its Prometheus metrics are published. Nowhere by default."),
 	})
 	.describe("A pull-through cache of one upstream registry.");
@@ -45,16 +52,19 @@ const privateRegistry = z
 			.describe(
 				"Where the cluster's pods connect to it, an IP address: for a name that leads elsewhere for them. By default they look the name up.",
 			),
-		maxSize: z
-			.string()
-			.regex(/^\d+[KMGT]iB$/, 'is not a size like "100GiB"')
-			.describe("Handed to the registry's storage driver, for example `100GiB`."),
+		maxSize: size.describe("Handed to the registry's storage driver, for example `100GiB`."),
 	})
 	.describe("The registry that is pushed to, over TLS and with basic authentication.");
 
 export const registryRole = z
 	.strictObject({
 		uiPort: port.describe("Where the registry UI is published on the VM."),
+		uiSettings: z
+			.record(z.string().regex(/^[A-Z][A-Z0-9_]*$/, "is not a setting of the UI"), z.string())
+			.default({})
+			.describe(
+				'Settings of the registry UI, its environment variables, for example `{ REGISTRY_TITLE: "home" }`; they win over this program\'s own. None by default.',
+			),
 		subnet: z
 			.string()
 			.regex(/^\d+\.\d+\.\d+\.0\/24$/, 'is not a /24 network like "172.28.50.0/24"')

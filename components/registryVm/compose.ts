@@ -67,6 +67,7 @@ export function compose(
 						SINGLE_REGISTRY: "true",
 						REGISTRY_TITLE: all[0]?.service,
 						NGINX_PROXY_PASS_URL: `http://${all[0]?.service}:5000`,
+						...role.uiSettings,
 					},
 				},
 			},

@@ -10,7 +10,12 @@ worker_processes auto;
 events { worker_connections 2048; }
 
 http {
-	access_log /dev/stdout;
+	# A line of JSON a request, so that they can be counted by any field.
+	log_format requests escape=json '{"time":"$time_iso8601","client":"$remote_addr","port":"$server_port",'
+		'"method":"$request_method","uri":"$request_uri","status":"$status","bytes":"$body_bytes_sent",'
+		'"seconds":"$request_time","upstream":"$upstream_addr","upstream_seconds":"$upstream_response_time",'
+		'"cache":"$upstream_cache_status","agent":"$http_user_agent"}';
+	access_log /dev/stdout requests;
 	error_log /dev/stderr warn;
 	server_tokens off;
 
@@ -52,7 +57,7 @@ function cacheServer(registry: Registry & { kind: "cache" }): string {
 	return `${metricsServer(registry)}
 	server {
 		listen ${port};
-
+${health}
 		location / {
 			proxy_pass http://${service};
 		}
@@ -65,13 +70,25 @@ function cacheServer(registry: Registry & { kind: "cache" }): string {
 			proxy_cache_convert_head off;
 			proxy_cache_valid 200 24h;
 			proxy_cache_lock on;
+			# However slow the upstream is, nobody else asks it for the same blob meanwhile: by default, they do after 5 s.
+			proxy_cache_lock_age 900s;
 			proxy_cache_lock_timeout 900s;
+			proxy_cache_use_stale updating;
 			# A registry that fetches a blob from its upstream does not offer ranges; a client that goes on with a pull wants them.
 			proxy_force_ranges on;
 		}
 	}
 `;
 }
+
+/** Whether nginx itself serves, for who asks every few seconds; it says nothing of the registry behind it. */
+const health = `
+		location = /healthz {
+			access_log off;
+			default_type text/plain;
+			return 200 "ok\\n";
+		}
+`;
 
 /** The registry's debug server also shows its memory, passwords included, to whoever asks. */
 function metricsServer({ address, metricsPort }: Registry & { kind: "cache" }): string {
@@ -101,7 +118,9 @@ function privateServer({ service, port, hostname }: Registry & { kind: "private"
 		ssl_certificate /etc/nginx/tls/fullchain.pem;
 		ssl_certificate_key /etc/nginx/tls/privkey.pem;
 		ssl_protocols TLSv1.2 TLSv1.3;
-
+		# What is pushed and pulled here may be large, and is not kept: it goes through without touching the disk.
+		proxy_buffering off;
+${health}
 		location / {
 			proxy_pass http://${service};
 		}

@@ -6,7 +6,7 @@ import type { RegistryVmArgs, RegistryVmSecrets, RegistryVmSettings } from "./ar
 import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
 import { certificateProblem } from "./certificate.ts";
 import { checks } from "./checks.ts";
-import { conditions } from "./conditions.ts";
+import { conditions, LEFTOVERS, leftoversScript, removeLeftovers } from "./conditions.ts";
 import { placeholders, registryVmFiles } from "./files.ts";
 import { formerLines, ROOT_CRONTAB } from "./formerCrontab.ts";
 import { STRONG } from "./htpasswd.ts";
@@ -89,9 +89,12 @@ export class RegistryVm extends pulumi.ComponentResource {
 			{ create: pulumi.interpolate`sh ${BOUNCE} systemd systemd=${systemd}`, triggers: [systemd] },
 			[verified],
 		);
+		const left = files.revision(LEFTOVERS);
+		const remove = { create: left.apply(removeLeftovers), stdin: leftoversScript, triggers: [left] };
+		const cleared = command("leftovers", remove, [verified]);
 		const push = pushCanary(settings.role.private.name, settings.canary);
 		const canary = command("canary", { create: push, triggers: [compose] }, [verified]);
-		const scanned = command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary]);
+		const scanned = command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary, cleared]);
 
 		this.done = scanned.id;
 		this.urls = pulumi

@@ -20,6 +20,9 @@ export function upkeepFiles(all: Registry[]): RenderedFiles {
 		CACHES: cachesOf(all)
 			.map(({ name }) => name)
 			.join(","),
+		MAX_SIZES: cachesOf(all)
+			.flatMap(({ name, maxSize }) => (maxSize === undefined ? [] : [`${name}=${maxSize}`]))
+			.join(","),
 		REGISTRIES: all.map(({ name }) => name).join("\n"),
 	};
 	return {

@@ -3,7 +3,8 @@
 #
 #   settle NAME GROUP=REVISION ...  records that these groups have reacted and were verified: nothing is owed any more
 #   undo NAME [GENERATION]          puts back the files as they were before that generation; without one, as they were
-#                                   when they were last settled. Prints the paths
+#                                   when they were last settled, or, where they never were, as the first apply found
+#                                   them. Prints the paths
 #   generations NAME                lists the generations that undo can go back before, newest first:
 #                                   name, a tab, the files that it replaced
 #   revisions NAME                  lists GROUP=REVISION, one a line: what settle takes once all has reacted
@@ -355,7 +356,12 @@ undo() {
 	since=${3-}
 	last_verified=$(cat "$records"/verified/* 2>/dev/null | sort | tail -n 1)
 	[ -z "$since" ] || [ -d "$records/generations/$since" ] || fail "there is no generation $since; there are: $(find_generations | tr '\n' ' ')"
-	[ -n "$since$last_verified" ] || fail "nothing was ever verified on this host, so there is nothing to go back to"
+	if [ -z "$since$last_verified" ]; then
+		for found in "$records"/generations/*/before; do
+			[ ! -d "$found" ] || since=$(find_generations | tail -n 1)
+		done
+		[ -n "$since" ] || fail "nothing was ever verified on this host, and none of its files was there before, so there is nothing to go back to"
+	fi
 	find_generations | while IFS= read -r name; do
 		if [ -n "$since" ]; then
 			printf '%s\n' "$name"

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, expect, it } from "vitest";
 import { ruleGroup } from "../../components/alertRules.ts";
-import { ruleProblems } from "../../components/loadedRules.ts";
+import { loadedFrom, ruleProblems } from "../../components/loadedRules.ts";
 
 let server: Server | undefined;
 afterEach(() => void server?.close());
@@ -67,4 +67,12 @@ it.each([
 	["JSON of another kind", 200, "{}", /does not tell which alerts it has loaded: /],
 ])("%s could not be told, which is not the same as missing", async (_, status, body, message) => {
 	await expect(ruleProblems(await prometheus(status, body), declared)).rejects.toThrow(message);
+});
+
+it("alerts of the same names are found with the files that they are in; others and recordings are not", async () => {
+	const others = { file: "others.yml", rules: [loaded("Another"), { name: "One", type: "recording", query: "x" }] };
+	const terraform = { file: "terraform.yml", rules: [loaded("Two"), loaded("Three"), loaded("One")] };
+	expect(await loadedFrom(await has(others, terraform), ["One", "Two"])).toEqual(
+		new Map([["terraform.yml", ["Two", "One"]]]),
+	);
 });

@@ -101,7 +101,7 @@ const scanned = (repository: string) =>
 		(one) => one.repository === repository,
 	);
 /** Collects whatever nothing refers to, with no grace; the registry has no cache that would have to forget. */
-const collect = () => removeGarbage(store, findGarbage(store, { cache: false, grace: 0 }));
+const collect = () => removeGarbage(store, findGarbage(store, { grace: 0 }));
 
 describe("what is whole is called whole, by the walk and by the scan, and outlives a collection:", () => {
 	const survives = async (repository: string, reference: string) => {

@@ -1,8 +1,10 @@
 /** The upkeep on the VM, against the real registry: what the old one broke, ours leaves whole. */
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { caches, published } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { askVm, env, monitoringImage, onVm, run, up, variant } from "./lab.ts";
+import { writeMultiArchLayout } from "./image.ts";
+import { askVm, docker, env, monitoringImage, onVm, run, up, variant } from "./lab.ts";
 import { type Pushed, pushed, wipe } from "./pushed.ts";
 
 const REPOSITORY = "upkeep/app";
@@ -76,6 +78,51 @@ describe("garbage collection", () => {
 		const { exitCode, output } = await askVm("/opt/registry/garbage-collect.sh nonesuch");
 		expect(exitCode).toBe(2);
 		expect(output).toContain("usage: garbage-collect.sh dockerhub|ghcr|quay|k8s|kyverno|private");
+	});
+});
+
+describe("a cache", () => {
+	const [{ upstream, port }] = caches as [(typeof caches)[number]];
+	const cached = `127.0.0.1:${published(port)}/trimmed/app`;
+	const tags = ["1", "2", "3", "4"];
+	const stored = () =>
+		onVm("ls /opt/registry/data/dockerhub/docker/registry/v2/repositories/trimmed/app/_manifests/tags");
+	const used = async () => Number(await onVm("du -s /opt/registry/data/dockerhub | cut -f 1"));
+
+	it("that was filled is trimmed to its newest tags, gives back what they do not need, and can be pulled from again", async () => {
+		const address = (await docker("port", upstream.container, "5000/tcp")).stdout;
+		const crane = (...args: string[]) => run("crane", args);
+		for (const tag of tags) {
+			const layout = join(app.folder, `cached-${tag}`);
+			await writeMultiArchLayout(layout, `cached ${tag} ${Date.now()}`);
+			expect((await crane("push", layout, `${address}/trimmed/app:${tag}`)).exitCode).toBe(0);
+			expect((await crane("validate", "--remote", `${cached}:${tag}`)).exitCode).toBe(0);
+		}
+		const before = await used();
+		const dry = await onVm("/opt/registry/cleanup-tags.sh --keep 2 --dry-run");
+		expect(dry).toContain("dockerhub: would remove trimmed/app:1");
+		expect(await stored()).toBe(tags.join("\n"));
+		await onVm("/opt/registry/cleanup-tags.sh --keep 2");
+		expect(await stored()).toBe("3\n4");
+		const collected = await onVm("/opt/registry/garbage-collect.sh dockerhub --grace-hours 0");
+		expect(collected).toMatch(/dockerhub: removed [1-9]\d* manifests and [1-9]\d* blobs/);
+		expect(await used()).toBeLessThan(before);
+		for (const tag of tags)
+			await until(`${tag} can be pulled`, 60, async () => {
+				return (await crane("validate", "--remote", `${cached}:${tag}`)).exitCode === 0;
+			});
+	});
+
+	it("that is fetching something is left alone until it has it", async () => {
+		const upload = "/opt/registry/data/dockerhub/docker/registry/v2/repositories/trimmed/app/_uploads/under-way";
+		await onVm(`mkdir -p ${upload} && touch ${upload}/data`);
+		const running = askVm("timeout 20 /opt/registry/garbage-collect.sh dockerhub");
+		await onVm(`for i in 1 2 3 4 5; do touch ${upload}/data; sleep 1; done`);
+		expect(await onVm("docker inspect --format '{{.State.Status}}' registry-dockerhub")).toBe("running");
+		await onVm(`touch -d '1 hour ago' ${upload}/data`);
+		const { output } = await running;
+		expect(output).toContain("dockerhub: removed");
+		await onVm(`rm -r ${upload}`);
 	});
 });
 

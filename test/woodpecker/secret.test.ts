@@ -150,3 +150,34 @@ describe("what is compared", () => {
 		expect(Cron.diff(live?.state ?? {}, wanted)).toEqual({ schedule: "update" });
 	});
 });
+
+describe("the preview of a secret that is not in the state", () => {
+	const preview = async (url: string) => {
+		const said: string[] = [];
+		const log = (severity: string, message: string) => said.push(`${severity}: ${message}`);
+		await Secret.create(declared(url), { urn: "", preview: true, log });
+		return said;
+	};
+
+	it("that exists says that it is taken over, and writes nothing", async () => {
+		const methods: (string | undefined)[] = [];
+		const url = await listen((request, response) => {
+			methods.push(request.method);
+			response.writeHead(200, { "content-type": "application/json" }).end("{}");
+		});
+		expect(await preview(url)).toEqual([
+			expect.stringMatching(/^warning: the repository has a secret registry_ssh_key already: it is taken over/),
+		]);
+		expect(methods).toEqual(["GET"]);
+	});
+
+	it("that does not exist says nothing", async () => {
+		expect(await preview(await saying(404, ""))).toEqual([]);
+	});
+
+	it("of a server that does not tell says that", async () => {
+		expect(await preview(await saying(403, "Forbidden"))).toEqual([
+			expect.stringMatching(/^warning: whether the repository has a secret registry_ssh_key already can't be told: /),
+		]);
+	});
+});

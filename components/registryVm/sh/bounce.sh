@@ -8,14 +8,16 @@
 #                                          user, or nothing
 #   bounce.sh systemd GROUP=REVISION       make systemd read and enable the unit
 #   bounce.sh recover                      all of it, for files that were just put back
+#   bounce.sh as-found                     bring up what the compose file says that was there before this program was
 #   bounce.sh down                         stop the containers; the data stays
 #
 # When compose, nginx or verify fails, the files are put back as they were before the update, and bounced.
 # What differs from one VM to the next is in bounce.env, beside this file.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
+# Without it, the files are those of before this program.
 # shellcheck source=/dev/null
-. "$here/bounce.env"
+[ ! -f "$here/bounce.env" ] || . "$here/bounce.env"
 tab=$(printf '\t')
 
 # How long a container may take to become healthy, in seconds.
@@ -165,6 +167,14 @@ recover() {
 	verify $revisions </dev/null
 }
 
+# Containers are made anew, as all that they mount was put back by rename. Nothing there says who has to answer where.
+as_found() {
+	cd "$here"
+	systemctl daemon-reload
+	docker compose --progress quiet up --detach --remove-orphans --force-recreate 2>&1 || return 1
+	echo "what was there before the first update is up again, as its docker-compose.yml says; ask its ports yourself"
+}
+
 down() {
 	systemctl --quiet disable "$UNIT" 2>/dev/null || true
 	docker compose --project-directory "$here" down
@@ -177,6 +187,10 @@ back_out() {
 		exit 1
 	fi
 	echo "put back: $(echo "$restored" | tr '\n' ' ')" >&2
+	if [ ! -f "$here/bounce.sh" ]; then
+		as_found >&2 || echo "it does not come up; see docs/runbooks/take-over.md" >&2
+		exit 1
+	fi
 	if sh "$here/bounce.sh" recover >&2; then
 		echo "the files of before the update are live again, and every port answers as it should" >&2
 	else
@@ -193,6 +207,7 @@ try-nginx) nginx ;;
 try-verify) verify "$@" ;;
 compose | nginx | verify) sh "$0" "try-$action" "$@" || back_out "$action" ;;
 systemd | recover | down) "$action" "$@" ;;
+as-found) as_found ;;
 *)
 	echo "bounce.sh: unknown action $action" >&2
 	exit 2

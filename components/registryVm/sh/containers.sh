@@ -1,6 +1,7 @@
 # containers.sh PROJECT NETWORK [NAME ...]: prints every container that has one of the names, or is of the project, or is
 # on the network alone: its name, its image as it was asked for, and whether it runs.
 # shellcheck shell=sh
+command -v docker >/dev/null || exit 0
 wanted_project=$1 wanted_network=$2
 shift 2
 names=$(printf '%s\n' "$@")

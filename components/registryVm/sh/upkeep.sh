@@ -16,6 +16,7 @@ case " $* " in
 *) looks= ;;
 esac
 case $command in
+cleanup-tags) set -- --caches "$CACHES" --max-sizes "$MAX_SIZES" "$@" ;;
 fix-broken-blobs | repair) set -- --caches "$CACHES" "$@" ;;
 garbage-collect)
 	printf '%s\n' "$REGISTRIES" | grep -qxF -e "$registry" || {

@@ -37,7 +37,7 @@ export function cleanupTags(store: Store, { keep, protect, dryRun, grace = DAY }
 		const kept = tags.filter((tag) => !old.includes(tag) && !attached.includes(tag));
 		const young = (tag: string) => Date.now() - repository.tagTime(tag) < grace;
 		const going = [...old, ...detached(store, repository, kept, attached).filter((tag) => !young(tag))];
-		for (const tag of going) if (!dryRun) remove(repository.tagFolder(tag));
+		for (const tag of going) if (!dryRun) removeTag(repository.tagFolder(tag));
 		return going.map((tag) => `${name}:${tag}`);
 	});
 }
@@ -72,7 +72,7 @@ function imageOf(tag: string): string {
 }
 
 /** Out of the registry's sight in one step: a tag with half its files would answer 500. */
-function remove(folder: string): void {
+export function removeTag(folder: string): void {
 	const aside = mkdtempSync(join(dirname(dirname(folder)), "removed-"));
 	renameSync(folder, join(aside, "tag"));
 	rmSync(aside, { recursive: true });

@@ -8,8 +8,6 @@ import { type Manifest, parseManifest } from "../../../oci/manifest.ts";
 import type { Repository, Store } from "./store.ts";
 
 export interface CollectOptions {
-	/** True for a cache: it keeps every manifest it has, because the indexes over them may be elsewhere. */
-	cache: boolean;
 	/** What is younger stays, in milliseconds: it may belong to a push that is not finished. */
 	grace: number;
 }
@@ -21,7 +19,7 @@ export interface Garbage {
 }
 
 /** Throws where a manifest can't be read: what it refers to is then unknown, and nothing is garbage. */
-export function findGarbage(store: Store, { cache, grace }: CollectOptions): Garbage {
+export function findGarbage(store: Store, { grace }: CollectOptions): Garbage {
 	const isYoung = (path: string) => Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < grace;
 	const garbage: Garbage = { revisions: [], layerLinks: [], blobs: [] };
 	const referenced = new Set<string>();
@@ -29,7 +27,7 @@ export function findGarbage(store: Store, { cache, grace }: CollectOptions): Gar
 		const repository = store.repository(name);
 		const present = repository.revisions().filter((digest) => "digest" in repository.revision(digest));
 		const manifests = new Map(present.map((digest) => [digest, parseManifest(store.readBlob(digest))]));
-		const roots = present.filter((digest) => cache || isYoung(repository.revisionLink(digest)));
+		const roots = present.filter((digest) => isYoung(repository.revisionLink(digest)));
 		const kept = reachable(manifests, [...roots, ...tagged(repository)]);
 		for (const [digest, manifest] of manifests) {
 			if (!kept.has(digest)) {

@@ -6,8 +6,9 @@ import { execFileSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ApiError, withRegistry } from "./api.ts";
+import { bytesOf, tagsBeyond } from "./cacheSize.ts";
 import { pushCanary } from "./canary.ts";
-import { cleanupTags } from "./cleanupTags.ts";
+import { cleanupTags, removeTag } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
 import { relink } from "./relink.ts";
 import { repair } from "./repair.ts";
@@ -19,6 +20,10 @@ const DATA = "/opt/registry/data";
 /** Beside the data, so that a rename is enough. */
 const QUARANTINE = "/opt/registry/quarantine";
 const HOUR = 3_600_000;
+/** An upload that nobody writes into for so long is not under way, in milliseconds. */
+const QUIET = 30_000;
+/** How long a collection waits for that, in milliseconds. */
+const QUIET_DEADLINE = 600_000;
 
 class UsageError extends Error {}
 
@@ -120,6 +125,8 @@ function cleanup(args: string[]): number {
 		allowPositionals: true,
 		options: {
 			private: { type: "string", default: "" },
+			caches: { type: "string", default: "" },
+			"max-sizes": { type: "string", default: "" },
 			keep: { type: "string", default: "10" },
 			protect: { type: "string", default: "^latest$" },
 			"dry-run": { type: "boolean", default: false },
@@ -127,14 +134,26 @@ function cleanup(args: string[]): number {
 	});
 	const keep = Number(values.keep);
 	if (!Number.isInteger(keep) || keep < 1) throw new UsageError(`--keep ${values.keep}: is not a number from 1 up`);
-	const store = new Store(join(positionals[0] ?? DATA, values.private));
-	const gone = cleanupTags(store, { keep, protect: new RegExp(values.protect), dryRun: values["dry-run"] });
-	for (const tag of gone) log(`${values["dry-run"] ? "would remove" : "removed"} ${tag}`);
-	log(`${gone.length} tags beyond the newest ${keep} of their repository`);
+	const sizes = new Map(values["max-sizes"].split(",").map((pair) => pair.split("=") as [string, string]));
+	const dryRun = values["dry-run"];
+	const caches = values.caches.split(",").filter(Boolean);
+	for (const registry of [...caches, values.private]) {
+		const store = new Store(join(positionals[0] ?? DATA, registry));
+		const size = caches.includes(registry) ? sizes.get(registry) : undefined;
+		const maxBytes = bytesOf(size ?? "");
+		if (size !== undefined && maxBytes === undefined) throw new UsageError(`${registry}=${size} is not a size`);
+		const old = cleanupTags(store, { keep, protect: new RegExp(values.protect), dryRun });
+		const beyond = maxBytes === undefined ? [] : tagsBeyond(store, maxBytes).filter(({ name }) => !old.includes(name));
+		if (!dryRun) for (const { repository, tag } of beyond) removeTag(repository.tagFolder(tag));
+		for (const name of [...old, ...beyond.map(({ name }) => name)])
+			log(`${registry}: ${dryRun ? "would remove" : "removed"} ${name}`);
+		log(`${registry}: ${old.length} tags beyond the newest ${keep} of their repository`);
+		if (size !== undefined) log(`${registry}: ${beyond.length} tags beyond ${size}`);
+	}
 	return 0;
 }
 
-function collectGarbage(args: string[]): number {
+async function collectGarbage(args: string[]): Promise<number> {
 	const { values, positionals } = parseArgs({
 		args,
 		allowPositionals: true,
@@ -165,9 +184,15 @@ function collectGarbage(args: string[]): number {
 		);
 		return 1;
 	}
-	if (!values["dry-run"]) execFileSync("docker", ["stop", "-t", "60", container], { stdio: "ignore" });
+	if (!values["dry-run"]) {
+		if (!(await isQuiet(store))) {
+			log(`${registry} was not collected: it has been receiving content all the time; it is tried again next week`);
+			return 2;
+		}
+		execFileSync("docker", ["stop", "-t", "60", container], { stdio: "ignore" });
+	}
 	try {
-		const garbage = findGarbage(store, { cache, grace });
+		const garbage = findGarbage(store, { grace });
 		if (!values["dry-run"]) removeGarbage(store, garbage);
 		const size = garbage.blobs.reduce((sum, blob) => sum + blob.size, 0);
 		log(
@@ -179,6 +204,16 @@ function collectGarbage(args: string[]): number {
 	const after = broken();
 	report(after, false);
 	return after.length > 0 ? 1 : 0;
+}
+
+/** Waits until nothing was written into an upload for a while: a push, or a pull that a cache fetches. */
+async function isQuiet(store: Store): Promise<boolean> {
+	const deadline = Date.now() + QUIET_DEADLINE;
+	while (store.lastUpload() > Date.now() - QUIET) {
+		if (Date.now() > deadline) return false;
+		await new Promise((resolve) => setTimeout(resolve, 1000));
+	}
+	return true;
 }
 
 function report(findings: Finding[], json: boolean): void {

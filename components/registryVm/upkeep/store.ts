@@ -31,6 +31,17 @@ export class Store {
 		return found.sort();
 	}
 
+	/** When something was last written into an upload that has not ended, in milliseconds since 1970; 0 where there is none. */
+	lastUpload(): number {
+		const times = this.repositories().flatMap((name) => {
+			const folder = join(this.#root, "repositories", name, "_uploads");
+			return directories(folder).map(
+				(id) => statSync(join(folder, id, "data"), { throwIfNoEntry: false })?.mtimeMs ?? 0,
+			);
+		});
+		return Math.max(0, ...times);
+	}
+
 	repository(name: string): Repository {
 		return new Repository(join(this.#root, "repositories", name));
 	}

@@ -88,6 +88,63 @@ describe("create and read", () => {
 	});
 });
 
+describe("the preview of a first update", () => {
+	const TABLE = `${ROOT}/crontab`;
+	const preview = async (more: object) => {
+		const said: string[] = [];
+		const log = (_: string, message: string) => said.push(message);
+		const wanted = await inputs({ a: file("1\n"), b: file("1\n"), new: file("1\n") }, more);
+		const { state } = await FileSet.create(wanted, { urn: "", preview: true, log });
+		return { said, state: state as { revisions: object } };
+	};
+
+	it("says what is there and what becomes of it, and touches nothing", async () => {
+		await onVm(
+			`mkdir -p ${ROOT} && cd ${ROOT} && echo 1 >a && echo found >b && printf '# x\nkeep\nold 1\nold 2\n' >crontab`,
+		);
+		await onVm(`chown root:root ${ROOT}/a && chmod 644 ${ROOT}/a`);
+		const before = await everything();
+		const { said } = await preview({
+			lines: { [TABLE]: { present: [], absent: [{ pattern: "^old" }], notify: [], effect: "it is quiet" } },
+			conditions: {
+				light: { script: "echo off; echo 'bulb one'", state: "bulb one\n", notify: ["light"], effect: "it is lit" },
+				calm: { script: "echo calm", state: "calm\n", notify: ["light"], effect: "it is calmed" },
+			},
+			preconditions: [
+				{ script: "true", problem: "the sky has fallen", advice: "look up" },
+				{ script: "echo noise; false", problem: "there is no door", advice: "build one" },
+				{ script: "test $1 = b", args: ["a"], remedy: "true", problem: "there is no lamp", advice: "buy one" },
+			],
+		});
+		expect(said).toEqual([
+			`${ROOT}/b is there already, and is replaced; a copy is kept: web is restarted`,
+			`${TABLE}: the line "old 1" goes; a copy of the file is kept`,
+			`${TABLE}: the line "old 2" goes; a copy of the file is kept`,
+			"light: found off: it is lit",
+			"the update will be refused: there is no door; build one",
+			"there is no lamp: the update tries to put that right",
+		]);
+		expect(await everything()).toBe(before);
+		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test 2>/dev/null || true")).toBe("");
+	});
+
+	it("of a host that can't be reached says that it could not tell, and goes on", async () => {
+		const { said } = await preview({ connection: { ...(await connection()), port: 9 } });
+		expect(said).toEqual([expect.stringMatching(/^what is on 127\.0\.0\.1 already can't be told before the update: /)]);
+	});
+});
+
+it("the groups of a condition have a revision from the first update on, and where it is declared later", async () => {
+	const light = { script: "echo on", state: "on\n", notify: ["light"], effect: "it is lit" };
+	const state = await create({ a: file("1\n") }, { conditions: { light } });
+	expect(Object.keys(state["revisions"] as object).sort()).toEqual(["light", "web"]);
+	await settle();
+	const more = { light, door: { ...light, notify: ["door"] } };
+	const later = await update({ ...state, owed: [] }, { a: file("1\n") }, { conditions: more });
+	expect(later.revisions["door"]).toBeDefined();
+	expect(later.revisions["light"]).toBe((state["revisions"] as Record<string, string>)["light"]);
+});
+
 describe("update", () => {
 	it("touches only what differs, and gives a new revision only to its groups", async () => {
 		const state = await create({ a: file("1\n"), b: file("1\n", { notify: ["db"] }) });
@@ -434,6 +491,14 @@ describe("undo", () => {
 		let state: Properties = await create({ a: file("0\n") });
 		for (let i = 1; i <= 6; i++) state = await update(state, { a: file(`${i}\n`) });
 		expect(await onVm("sh /var/lib/pulumi-host/fileset.sh generations fileset-test | wc -l")).toBe("5");
+	});
+
+	it("goes back to what the first apply found, where nothing was ever verified", async () => {
+		await onVm(`mkdir -p ${ROOT} && echo found >${ROOT}/a && chmod 640 ${ROOT}/a`);
+		const state = await create({ a: file("1\n"), b: file("1\n") });
+		await update(state, { a: file("2\n"), b: file("2\n") });
+		expect(await onVm("sh /var/lib/pulumi-host/fileset.sh undo fileset-test")).toBe(`${ROOT}/a\n${ROOT}/b`);
+		expect(await onVm(`ls ${ROOT}; cat ${ROOT}/a; stat -c %a ${ROOT}/a`)).toBe("a\nfound\n640");
 	});
 
 	it("refuses where nothing was ever verified, and changes nothing", async () => {
