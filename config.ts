@@ -123,30 +123,40 @@ const schema = z.strictObject({
 		pem("CERTIFICATE").optional(),
 		"The CA that signed tlsCertificate, PEM; by default, the public ones did",
 	),
-	registryUser: key(z.string().regex(/^[^:\s]+$/, "is not a user name"), "The private registry's user"),
+	registryUser: key(
+		z
+			.string()
+			.regex(/^[^:\s]+$/, "is not a user name")
+			.optional(),
+		"The private registry's user; needed where there is one",
+	),
 	registryPassword: key(
-		z.string().min(8, "is shorter than 8 characters"),
-		"The private registry's password, 8 characters at least",
+		z.string().min(8, "is shorter than 8 characters").optional(),
+		"The private registry's password, 8 characters at least; needed where there is one",
 		true,
 	),
 	dockerhubUsername: key(
-		z.string().min(1, "is empty"),
-		"The account with which authenticated caches ask their upstream",
+		z.string().optional(),
+		"The account with which authenticated caches ask their upstream; needed where there are some",
 	),
-	dockerhubPassword: key(z.string().min(1, "is empty"), "That account's password or access token", true),
+	dockerhubPassword: key(
+		z.string().optional(),
+		"That account's password or access token; needed where there are authenticated caches",
+		true,
+	),
 	tlsFrom: key(
 		tlsSource.optional(),
 		"Where the private registry's certificate and its key are read at each run, instead of tlsCertificate and tlsPrivateKey - files (certificate, privateKey) or vault (path, certificate, privateKey)",
 	),
 	tlsCertificate: key(
 		pem("CERTIFICATE").optional(),
-		"The private registry's certificate and its chain, PEM; needed unless there is tlsFrom",
+		"The private registry's certificate and its chain, PEM; needed where there is one, unless there is tlsFrom",
 	),
 	tlsPrivateKey: key(
 		pem("")
 			.refine((text) => text.includes("PRIVATE KEY-----"), "is not a private key")
 			.optional(),
-		"The private key of that certificate, PEM; needed unless there is tlsFrom",
+		"The private key of that certificate, PEM; needed where there is a private registry, unless there is tlsFrom",
 		true,
 	),
 });
@@ -285,7 +295,7 @@ export function parseConfig(
 		);
 	const { hosts, sshPrivateKeys, ...rest } = result.data;
 	const all = Object.entries(hosts);
-	const { registryUser, registryPassword, dockerhubUsername, dockerhubPassword, ...others } = rest;
+	const { registryUser = "", registryPassword = "", dockerhubUsername = "", dockerhubPassword = "", ...others } = rest;
 	const { tlsCertificate = "", tlsPrivateKey = "", tlsFrom, ...shown } = others;
 	const managed = all.filter(([, { deferred }]) => deferred === undefined);
 	return {
@@ -333,9 +343,17 @@ function contradictions(
 	for (const half of ["tlsCertificate", "tlsPrivateKey"] as const) {
 		if (tlsFrom && rest[half] !== undefined)
 			problems.push(`${half}: is read from tlsFrom; take one of the two out, so that it is clear which one counts`);
-		if (!tlsFrom && rest[half] === undefined) problems.push(missingKey(stack, [half]));
 	}
 	const reached = Object.entries(hosts).filter(([, { deferred }]) => deferred === undefined);
+	const roles = reached.flatMap(([, { registry }]) => (registry ? [registry] : []));
+	const needed = [
+		...(roles.some((role) => role.private) ? (["registryUser", "registryPassword"] as const) : []),
+		...(roles.some((role) => role.private) && !tlsFrom ? (["tlsCertificate", "tlsPrivateKey"] as const) : []),
+		...(roles.some(({ caches }) => caches.some(({ authenticated }) => authenticated))
+			? (["dockerhubUsername", "dockerhubPassword"] as const)
+			: []),
+	];
+	for (const key of needed) if (rest[key] === undefined) problems.push(missingKey(stack, [key]));
 	const copies = new Map<string, string>();
 	for (const [name, { hostKey, port, registry, dns, key }] of reached) {
 		if (key) problems.push(...unreadable(name, sshPrivateKeys[name]));
@@ -352,7 +370,8 @@ function contradictions(
 		if (registry === undefined && dns === undefined && key === undefined)
 			problems.push(`hosts.${name}: has no role; give it registry, dns or key, or take it out`);
 		if (registry) problems.push(...overlaps(name, registry.subnet, hosts));
-		const ports = registry && [...registry.caches, registry.private].map(({ port }) => port).concat(registry.uiPort);
+		const served = [...(registry?.caches ?? []), ...(registry?.private ? [registry.private] : [])];
+		const ports = registry && [...served.map((one) => one.port), registry.uiPort];
 		if (ports?.includes(port)) problems.push(`hosts.${name}.registry: port ${port} is already used by SSH`);
 	}
 	for (const name of Object.keys(sshPrivateKeys).map((key) => key.replace(/\.next$/, "")))
@@ -417,7 +436,8 @@ export function fromText(values: Record<string, string>): Record<string, unknown
 	return Object.fromEntries(
 		Object.entries(values).map(([key, text]) => {
 			const type = (schema.shape as Record<string, z.ZodType>)[key];
-			if (type === undefined || type instanceof z.ZodString) return [key, text];
+			const inner = type instanceof z.ZodOptional ? type.unwrap() : type;
+			if (inner === undefined || inner instanceof z.ZodString) return [key, text];
 			try {
 				return [key, JSON.parse(text)];
 			} catch {

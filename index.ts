@@ -46,7 +46,7 @@ const registries = vms.map(({ name, connection, role }) => {
 
 const provider = monitoring && clusterProvider(monitoring.context, [formerProvider()]);
 const probes = registries.flatMap(({ name, role, component }) => {
-	if (monitoring === undefined || provider === undefined) return [];
+	if (monitoring === undefined || provider === undefined || role.private === undefined) return [];
 	const suffix = name === first ? "" : `-${name}`;
 	const { private: registry } = role;
 	const args = { ...monitoring, servers, suffix, image: images.node, registry, certificate, secrets, ca };

@@ -34,7 +34,9 @@ export async function rendered(stack: string): Promise<Rendered> {
 	const config = await declaredConfig(stack);
 	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
 	const { monitoring } = config;
-	const probed = config.hosts.flatMap(({ name, registry }) => (registry ? [{ name, registry: registry.private }] : []));
+	const probed = config.hosts.flatMap(({ name, registry }) =>
+		registry?.private ? [{ name, registry: registry.private }] : [],
+	);
 	const manifests = probed.flatMap(({ name, registry }) => {
 		if (monitoring === undefined) return [];
 		const settings = {

@@ -177,7 +177,7 @@ describe("parseConfig", () => {
 		],
 		[
 			"a name used twice",
-			(v) => Object.assign(registry(v).private, { name: "beta" }),
+			(v) => Object.assign(registry(v).private ?? {}, { name: "beta" }),
 			"hosts.depot.registry.private.name: name beta is already used by caches.2.name",
 		],
 		[
@@ -275,6 +275,33 @@ describe("fromText", () => {
 
 	it("leaves what can't be read for parseConfig to refuse", () => {
 		expect(fromText({ protect: "maybe", unknown: "{" })).toEqual({ protect: "maybe", unknown: "{" });
+	});
+});
+
+describe("an estate with caches only", () => {
+	const cachesOnly = (authenticated: boolean) => {
+		const values = exampleValues();
+		const { registry } = values.hosts.depot;
+		delete registry.private;
+		for (const cache of registry.caches) cache.authenticated = authenticated;
+		for (const key of ["registryUser", "registryPassword", "tlsCertificate", "tlsPrivateKey"])
+			Reflect.deleteProperty(values, key);
+		return values;
+	};
+
+	it("needs no user, no password and no certificate; with authenticated caches their account, and else not even that", () => {
+		expect(parseConfig("test", cachesOnly(true)).hosts[0]?.registry?.private).toBeUndefined();
+		const without = (authenticated: boolean) => {
+			const { dockerhubUsername: _, dockerhubPassword: __, ...values } = cachesOnly(authenticated);
+			return () => parseConfig("test", values);
+		};
+		expect(without(false)).not.toThrow();
+		expect(without(true)).toThrow(/dockerhubUsername: missing.*\n.*dockerhubPassword: missing/);
+	});
+
+	it("of which one VM has a private registry needs what that one needs", () => {
+		const { registryPassword: _, tlsPrivateKey: __, ...values } = exampleValues();
+		expect(() => parseConfig("test", values)).toThrow(/registryPassword: missing.*\n.*tlsPrivateKey: missing/);
 	});
 });
 

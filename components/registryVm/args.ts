@@ -74,7 +74,7 @@ export const registryRole = z
 			.array(cache)
 			.min(1)
 			.describe("Append, and don't reorder: a cache's position gives its address on the compose network."),
-		private: privateRegistry,
+		private: privateRegistry.optional().describe("None by default: caches only."),
 	})
 	.superRefine(({ uiPort, caches, private: own }, context) => {
 		const once = (what: string, uses: [path: (string | number)[], value: string | number | undefined][]) => {
@@ -92,12 +92,12 @@ export const registryRole = z
 				["caches", i, "metricsPort"],
 				metricsPort,
 			]),
-			[["private", "port"], own.port],
+			...(own ? [[["private", "port"], own.port] as [string[], number]] : []),
 			[["uiPort"], uiPort],
 		]);
 		once("name", [
 			...caches.map(({ name }, i): [(string | number)[], string] => [["caches", i, "name"], name]),
-			[["private", "name"], own.name],
+			...(own ? [[["private", "name"], own.name] as [string[], string]] : []),
 		]);
 	});
 
@@ -132,7 +132,7 @@ export interface RegistryVmSettings {
 	canary: string;
 }
 
-/** What only the operator has. */
+/** What only the operator has; what no registry of the VM needs is empty. */
 export interface RegistryVmSecrets extends TlsPair {
 	/** The private registry's user. */
 	registryUser: string;

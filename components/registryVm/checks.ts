@@ -14,7 +14,8 @@ const script = (name: string) => shellScript(import.meta.url, name);
 
 export function checks({ role, images }: RegistryVmSettings): Check[] {
 	const all = registries(role);
-	const nginx = ["nginx.conf", "tls/fullchain.pem", "tls/privkey.pem"].map((name) => `${FOLDER}/${name}`);
+	const tls = role.private ? ["tls/fullchain.pem", "tls/privkey.pem"] : [];
+	const nginx = ["nginx.conf", ...tls].map((name) => `${FOLDER}/${name}`);
 	const unit = `/etc/systemd/system/${UNIT}`;
 	const mounts = all.map(({ kind, name }) => [
 		[`${FOLDER}/config-${name}.yml`, "/etc/docker/registry/config.yml"],
@@ -29,7 +30,7 @@ export function checks({ role, images }: RegistryVmSettings): Check[] {
 		{
 			name: "nginx -t refuses nginx.conf or its certificate",
 			script: script("check-nginx.sh"),
-			args: [FOLDER, images.nginx],
+			args: [images.nginx, FOLDER, ...tls],
 			files: [COMPOSE, ...nginx],
 		},
 		{

@@ -51,7 +51,7 @@ export function compose(
 					ports: [...all.map(({ port }) => port), ...metricsPorts(all)].map((port) => `${port}:${port}`),
 					volumes: [
 						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
-						managed("/opt/registry/tls", "/etc/nginx/tls"),
+						...(role.private ? [managed("/opt/registry/tls", "/etc/nginx/tls")] : []),
 						"nginx-cache:/var/cache/nginx",
 					],
 					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),

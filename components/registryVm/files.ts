@@ -13,6 +13,7 @@ import { upkeepFiles } from "./upkeepFiles.ts";
 
 export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryVmSecrets): RenderedFiles {
 	const all = registries(settings.role);
+	const own = privateRegistry(all);
 	const mounted: RenderedFiles = {
 		...Object.fromEntries(
 			all.map((registry) => {
@@ -22,11 +23,12 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 				return [`/opt/registry/config-${registry.name}.yml`, file];
 			}),
 		),
-		"/opt/registry/htpasswd": managedFile(
-			htpasswd(secrets.registryUser, secrets.registryPassword),
-			recreated(privateRegistry(all)),
-			{ notify: ["compose"], secret: true },
-		),
+		...(own && {
+			"/opt/registry/htpasswd": managedFile(htpasswd(secrets.registryUser, secrets.registryPassword), recreated(own), {
+				notify: ["compose"],
+				secret: true,
+			}),
+		}),
 	};
 	const mounts = (registry: Registry) => [
 		`/opt/registry/config-${registry.name}.yml`,
@@ -50,14 +52,16 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 		),
 		...mounted,
 		"/opt/registry/nginx.conf": forNginx(nginx(all)),
-		"/opt/registry/tls/fullchain.pem": forNginx(secrets.tlsCertificate),
-		"/opt/registry/tls/privkey.pem": forNginx(secrets.tlsPrivateKey, true),
+		...(own && {
+			"/opt/registry/tls/fullchain.pem": forNginx(secrets.tlsCertificate),
+			"/opt/registry/tls/privkey.pem": forNginx(secrets.tlsPrivateKey, true),
+		}),
 		...upkeepFiles(all),
 	};
 }
 
 function recreated({ service }: Registry): string {
-	return `${service} is recreated, then nginx is restarted`;
+	return `${service} is recreated, or removed where it is no longer declared (its data stays), then nginx is restarted`;
 }
 
 /** The digest is in plain sight, so guessing a secret from it has to be slow. */

@@ -17,7 +17,9 @@ export type Registry = Common & (({ kind: "cache" } & Cache) | ({ kind: "private
 export function registries(role: RegistryRole): Registry[] {
 	return [
 		...role.caches.map((cache, i): Registry => ({ kind: "cache", ...cache, ...common(cache.name, i) })),
-		{ kind: "private", ...role.private, ...common(role.private.name, role.caches.length) },
+		...(role.private
+			? [{ kind: "private" as const, ...role.private, ...common(role.private.name, role.caches.length) }]
+			: []),
 	];
 
 	function common(name: string, position: number) {
@@ -30,9 +32,9 @@ export function addressIn({ subnet }: RegistryRole, last: number): string {
 	return subnet.replace("0/24", `${last}`);
 }
 
-/** The one that is pushed to. */
-export function privateRegistry(all: Registry[]): Registry {
-	return all.find(({ kind }) => kind === "private") as Registry; // registries() always has one.
+/** The one that is pushed to; undefined where there are caches only. */
+export function privateRegistry(all: Registry[]): (Registry & { kind: "private" }) | undefined {
+	return all.find((registry) => registry.kind === "private");
 }
 
 /** Where nginx serves metrics. */

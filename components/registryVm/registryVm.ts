@@ -36,8 +36,9 @@ export class RegistryVm extends pulumi.ComponentResource {
 		super("homelab:registry:RegistryVm", name, {}, options);
 		// What is refused reaches no resource, so that nothing is done with it.
 		const accepted = pulumi.output(secrets).apply((all) => {
-			const { hostname } = settings.role.private;
-			const { refused, warning } = certificateProblem(all, hostname, Date.now());
+			const { private: own } = settings.role;
+			if (own === undefined) return all;
+			const { refused, warning } = certificateProblem(all, own.hostname, Date.now());
 			if (refused !== undefined) throw new pulumi.RunError(refused);
 			if (warning !== undefined) pulumi.log.warn(warning, this);
 			if (all.registryPassword.length < STRONG)
@@ -79,7 +80,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 			"verification",
 			{
 				create: pulumi.interpolate`sh ${BOUNCE} verify compose=${compose} nginx=${nginx}`,
-				stdin: pulumi.secret(pulumi.output(secrets).apply(credentials)),
+				stdin: settings.role.private ? pulumi.secret(pulumi.output(secrets).apply(credentials)) : "\n",
 				triggers: [compose, nginx],
 			},
 			[restart],
@@ -92,9 +93,12 @@ export class RegistryVm extends pulumi.ComponentResource {
 		const left = files.revision(LEFTOVERS);
 		const remove = { create: left.apply(removeLeftovers), stdin: leftoversScript, triggers: [left] };
 		const cleared = command("leftovers", remove, [verified]);
-		const push = pushCanary(settings.role.private.name, settings.canary);
-		const canary = command("canary", { create: push, triggers: [compose] }, [verified]);
-		const scanned = command("scan", { create: scan, triggers: [compose, nginx] }, [enabled, canary, cleared]);
+		const before = [enabled, cleared];
+		if (settings.role.private) {
+			const push = pushCanary(settings.role.private.name, settings.canary);
+			before.push(command("canary", { create: push, triggers: [compose] }, [verified]));
+		}
+		const scanned = command("scan", { create: scan, triggers: [compose, nginx] }, before);
 
 		this.done = scanned.id;
 		this.urls = pulumi

@@ -16,7 +16,7 @@ export function upkeepFiles(all: Registry[]): RenderedFiles {
 		managedFile(shellScript(import.meta.url, name), NOTHING, { mode: "0755" }),
 	]);
 	const env = {
-		PRIVATE: privateRegistry(all).name,
+		PRIVATE: privateRegistry(all)?.name ?? "",
 		CACHES: cachesOf(all)
 			.map(({ name }) => name)
 			.join(","),

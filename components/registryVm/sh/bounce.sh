@@ -70,7 +70,7 @@ compose() {
 				[ "$networks" = "$NETWORK" ] || continue
 			fi
 			docker rm --force "$name" >/dev/null
-			echo "removed $name, which is not of this project"
+			echo "removed $name, which is not declared"
 		done
 	before=$(containers)
 	said=

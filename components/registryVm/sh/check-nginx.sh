@@ -1,6 +1,10 @@
-# check-nginx.sh FOLDER IMAGE: a check of the FileSet. Lets nginx read what is staged of its config and certificate.
+# check-nginx.sh IMAGE FOLDER [FILE ...]: a check of the FileSet. Lets nginx read what is staged of its config and of these
+# files, its certificate and key.
 # shellcheck shell=sh
-docker run --rm --network none \
-	--volume "$(staged "$1/nginx.conf"):/etc/nginx/nginx.conf:ro" \
-	--volume "$(staged "$1/tls/fullchain.pem"):/etc/nginx/tls/fullchain.pem:ro" \
-	--volume "$(staged "$1/tls/privkey.pem"):/etc/nginx/tls/privkey.pem:ro" "$2" nginx -t
+image=$1 folder=$2
+shift 2
+for file in "$@"; do
+	set -- "$@" --volume "$(staged "$folder/$file"):/etc/nginx/$file:ro"
+	shift
+done
+docker run --rm --network none --volume "$(staged "$folder/nginx.conf"):/etc/nginx/nginx.conf:ro" "$@" "$image" nginx -t

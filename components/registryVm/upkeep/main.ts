@@ -68,18 +68,20 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 	const findings = caches.flatMap((registry) =>
 		scan(new Store(join(base, registry)), { registry, cache: true, remove: !values["dry-run"], deep }),
 	);
-	const registry = values.private;
-	const store = new Store(join(base, registry));
-	const options = { registry, cache: false, remove: !values["dry-run"], deep };
-	let found = scan(store, options);
-	if (values.relink && found.some(({ relinkable }) => relinkable)) {
-		const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
-		for (const { repository, digest, problem } of results)
-			log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
-		found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
+	const own = values.private === "" ? [] : [values.private];
+	for (const registry of own) {
+		const store = new Store(join(base, registry));
+		const options = { registry, cache: false, remove: !values["dry-run"], deep };
+		let found = scan(store, options);
+		if (values.relink && found.some(({ relinkable }) => relinkable)) {
+			const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
+			for (const { repository, digest, problem } of results)
+				log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
+			found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
+		}
+		findings.push(...found);
 	}
-	findings.push(...found);
-	if (values.metrics) writeScanMetrics(values.metrics, [...caches, registry], findings, Date.now());
+	if (values.metrics) writeScanMetrics(values.metrics, [...caches, ...own], findings, Date.now());
 	report(findings, values.json);
 	return findings.some(({ removed }) => !removed) ? 1 : 0;
 }
@@ -106,6 +108,8 @@ async function repairRepository(args: string[]): Promise<number> {
 	const [repository] = positionals;
 	if (repository === undefined) throw new UsageError("repair needs the name of a repository");
 	const registry = values.private;
+	if (registry === "")
+		throw new UsageError("there is no private registry here, and a cache fetches again what it lacks");
 	const store = new Store(join(DATA, registry));
 	if (!store.repositories().includes(repository)) throw new UsageError(`${registry} has no repository ${repository}`);
 	const caches = values.caches.split(",").filter(Boolean);
@@ -137,7 +141,7 @@ function cleanup(args: string[]): number {
 	const sizes = new Map(values["max-sizes"].split(",").map((pair) => pair.split("=") as [string, string]));
 	const dryRun = values["dry-run"];
 	const caches = values.caches.split(",").filter(Boolean);
-	for (const registry of [...caches, values.private]) {
+	for (const registry of [...caches, values.private].filter(Boolean)) {
 		const store = new Store(join(positionals[0] ?? DATA, registry));
 		const size = caches.includes(registry) ? sizes.get(registry) : undefined;
 		const maxBytes = bytesOf(size ?? "");

@@ -173,3 +173,33 @@ describe("who is recreated", () => {
 		]);
 	});
 });
+
+it("the UI has the settings of the config, which win over the program's own", () => {
+	const files = render((values) => {
+		values.hosts.depot.registry.uiSettings = { REGISTRY_TITLE: "home", DELETE_IMAGES: "true" };
+	});
+	expect(compose(files).services["registry-ui"].environment).toMatchObject({
+		...{ REGISTRY_TITLE: "home", DELETE_IMAGES: "true", SINGLE_REGISTRY: "true" },
+	});
+});
+
+describe("a VM with caches only", () => {
+	const files = render((values) => {
+		delete values.hosts.depot.registry.private;
+		for (const key of ["registryUser", "registryPassword", "tlsCertificate", "tlsPrivateKey"])
+			Reflect.deleteProperty(values, key);
+	});
+
+	it("has no private registry, no password file, no certificate, and nothing that mounts or serves them", () => {
+		expect(Object.keys(files).filter((path) => /htpasswd|tls|private/.test(path))).toEqual([]);
+		expect(Object.keys(compose(files).services)).not.toContain("registry-own");
+		expect(JSON.stringify(compose(files))).not.toContain("tls");
+		expect(content("/opt/registry/nginx.conf", files)).not.toContain("ssl");
+		expect(content("/etc/cron.d/registry", files)).not.toContain("garbage-collect.sh own");
+	});
+
+	it("has the caches as they were, at the same addresses", () => {
+		for (const name of ["hub", "alpha", "beta"])
+			expect(compose(files).services[`registry-${name}`]).toEqual(compose().services[`registry-${name}`]);
+	});
+});
