@@ -156,6 +156,9 @@ describe("refused before anything is live", () => {
 		expect(output).toContain("was not changed");
 		expect(exitCode).not.toBe(0);
 		expect([await files(), await containers()]).toEqual(before);
+	});
+
+	it("all of them leave nothing to do", async () => {
 		expect((await drift()).exitCode).toBe(0);
 	});
 
@@ -249,7 +252,6 @@ describe("put back when only running it can tell", () => {
 		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
 		// Whoever corrects the config has a plain update before them.
 		await up();
-		expect((await drift()).exitCode).toBe(0);
 	});
 });
 
