@@ -6,6 +6,7 @@ import { defineConfig } from "vitest/config";
  */
 const second = [
 	"bounce",
+	"cachesOnly",
 	"crash",
 	"drift",
 	"dnsFailover",

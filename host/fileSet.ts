@@ -256,7 +256,10 @@ async function announce(old: FileSetState, wanted: FileSetDeclaration): Promise<
 	};
 	const changed = changedEntries(old, wanted);
 	return [
-		...changed.map(([path, { effect }]) => `${path} ${how(path)}: ${effect}`),
+		...changed.map(([path, entry]) => {
+			const goes = how(path) === "goes" && "removalEffect" in entry ? entry.removalEffect : undefined;
+			return `${path} ${how(path)}: ${goes ?? entry.effect}`;
+		}),
 		...(await announceGoing(
 			wanted,
 			changed.map(([path]) => path),

@@ -115,6 +115,9 @@ const file = z
 			.describe("`user:group`, by name."),
 		notify,
 		effect,
+		removalEffect: sentence
+			.optional()
+			.describe("For people, in previews: what happens because the file is no longer declared. `effect` by default."),
 		yamlPath: z
 			.array(z.string().min(1))
 			.min(2)

@@ -17,13 +17,14 @@ interface Options {
 	/** 0600 for a secret and 0644 for everything else by default. */
 	mode?: string;
 	yamlPath?: string[];
+	removalEffect?: string;
 }
 
 /** A file of root's. */
 export function managedFile(
 	content: string,
 	effect: string,
-	{ notify = [], secret = false, mode = secret ? "0600" : "0644", yamlPath }: Options = {},
+	{ notify = [], secret = false, mode = secret ? "0600" : "0644", ...more }: Options = {},
 ): RenderedFile {
-	return { content, secret, mode, owner: "root:root", notify, effect, ...(yamlPath && { yamlPath }) };
+	return { content, secret, mode, owner: "root:root", notify, effect, ...more };
 }

@@ -19,7 +19,8 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 			all.map((registry) => {
 				const secret = registry.kind === "cache" && registry.authenticated;
 				const content = registryConfig(registry, secrets);
-				const file = managedFile(content, recreated(registry), { notify: ["compose"], secret });
+				const removalEffect = `${registry.service} is removed, then nginx is restarted; its data stays in /opt/registry/data/${registry.name}`;
+				const file = managedFile(content, recreated(registry), { notify: ["compose"], secret, removalEffect });
 				return [`/opt/registry/config-${registry.name}.yml`, file];
 			}),
 		),
@@ -61,7 +62,7 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 }
 
 function recreated({ service }: Registry): string {
-	return `${service} is recreated, or removed where it is no longer declared (its data stays), then nginx is restarted`;
+	return `${service} is recreated, then nginx is restarted`;
 }
 
 /** The digest is in plain sight, so guessing a secret from it has to be slow. */

@@ -146,6 +146,14 @@ describe("preview", () => {
 		expect(await revisions(old, inputs())).toEqual({ compose: "r1", nginx: UNKNOWN });
 	});
 
+	it("says of a file that goes what becomes of it then, where that is another thing", async () => {
+		const said: string[] = [];
+		const log = (_: string, message: string) => said.push(message);
+		const old = { "/etc/one": { ...file, removalEffect: "it is silent" }, "/etc/two": file };
+		await FileSet.update("test", state(old), inputs({}), { ...context, log });
+		expect(said).toEqual(["/etc/one goes: it is silent", "/etc/two goes: c"]);
+	});
+
 	it("leaves open the revision of a group that loses a file", async () => {
 		expect(await revisions(state(), inputs({}))).toEqual({ compose: UNKNOWN, nginx: "r1" });
 	});
