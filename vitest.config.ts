@@ -8,6 +8,7 @@ const second = [
 	"bounce",
 	"cachesOnly",
 	"crash",
+	"damage",
 	"drift",
 	"dnsFailover",
 	"heldPort",

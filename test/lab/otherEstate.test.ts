@@ -61,6 +61,7 @@ describe("is taken", () => {
 
 	it("config-own.yml and htpasswd by a registry that serves: the user's password opens, another doesn't", async () => {
 		const container = "prod-htpasswd";
+		await onVm(`docker rm --force --volumes ${container} 2>/dev/null || true`); // Of a run that was cut off.
 		await onVm(
 			`docker run --detach --name ${container} --volume ${ROOT}/opt/registry/config-own.yml:/etc/docker/registry/config.yml:ro --volume ${ROOT}/opt/registry/htpasswd:/auth/htpasswd:ro ${vmImages.registry}`,
 		);
