@@ -39,7 +39,9 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 		const { KubernetesObjectApi, config } = await client(context);
 		const api = KubernetesObjectApi.makeApiClient(config);
 		const ours = await Promise.all(
-			objects.map(async ({ apiVersion, kind, metadata: { name, namespace } }) => {
+			objects.map(async (declared) => {
+				const { apiVersion, kind } = declared;
+				const { name, namespace } = declared.metadata;
 				const found = await api
 					.read({ apiVersion, kind, metadata: { name, namespace } })
 					.catch((error: { code?: number }) => {
@@ -53,6 +55,11 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 				await pulumi.log.warn(
 					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
 				);
+				const beside = containersBeside(found, declared);
+				if (beside.length > 0)
+					await pulumi.log.warn(
+						`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
+					);
 				return false;
 			}),
 		);
@@ -63,6 +70,25 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 		);
 		return false;
 	}
+}
+
+/**
+ * The names of the containers of a CronJob's pods that are not declared. The API server merges lists of containers by
+ * name, so what somebody else wrote stays.
+ */
+export function containersBeside(found: object, declared: object): string[] {
+	const names = (object: object) => {
+		const { spec } = object as { spec?: { jobTemplate?: { spec?: { template?: { spec?: Pod } } } } };
+		const pod = spec?.jobTemplate?.spec?.template?.spec;
+		return [...(pod?.containers ?? []), ...(pod?.initContainers ?? [])].map(({ name }) => name);
+	};
+	const ours = names(declared);
+	return names(found).filter((name) => !ours.includes(name));
+}
+
+interface Pod {
+	containers?: { name: string }[];
+	initContainers?: { name: string }[];
 }
 
 /** A secret with which the cluster's nodes log in to a registry. */

@@ -309,20 +309,22 @@ async function announceFound(wanted: FileSetDeclaration, context: Context): Prom
 		const live = await look({ ...asked, revisions: {}, owed: [], interrupted: false, unreachable: "" });
 		const there = { ...wanted, files: Object.fromEntries(wholeFiles(live.files)) };
 		const replaced = changedEntries(there, wanted).filter(([path]) => there.files[path] !== undefined);
-		for (const [path, { effect }] of replaced)
-			context.log("info", `${path} is there already, and is replaced; a copy is kept: ${effect}`);
-		const paths = Object.keys(wanted.lines);
-		for (const sentence of await announceGoing(wanted, paths))
-			context.log("info", `${sentence}; a copy of the file is kept`);
-		for (const [name, { state, effect }] of Object.entries(wanted.conditions)) {
-			const strange = linesOf(live.conditions[name]?.state ?? "").filter((line) => !linesOf(state).includes(line));
-			if (strange.length > 0) context.log("info", `${name}: found ${strange.join(", ")}: ${effect}`);
-		}
-		for (const [i, { problem, advice, remedy }] of preconditions.entries()) {
-			if (live.conditions[`precondition ${i}`]?.state.endsWith(HOLDS)) continue;
+		const going = await announceGoing(wanted, Object.keys(wanted.lines));
+		const strange = Object.entries(wanted.conditions).flatMap(([name, { state, effect }]) => {
+			const found = linesOf(live.conditions[name]?.state ?? "").filter((line) => !linesOf(state).includes(line));
+			return found.length > 0 ? [`${name}: found ${found.join(", ")}: ${effect}`] : [];
+		});
+		const lacking = preconditions.filter((_, i) => !live.conditions[`precondition ${i}`]?.state.endsWith(HOLDS));
+		const sentences = [
+			...replaced.map(([path, { effect }]) => `${path} is there already, and is replaced; a copy is kept: ${effect}`),
+			...going.map((sentence) => `${sentence}; a copy of the file is kept`),
+			...strange,
+			...lacking.flatMap(({ problem, remedy }) => (remedy ? [`${problem}: the update tries to put that right`] : [])),
+		];
+		// In one piece, so that they stay in this order.
+		if (sentences.length > 0) context.log("info", sentences.join("\n"));
+		for (const { problem, advice, remedy } of lacking)
 			if (remedy === undefined) context.log("warning", `the update will be refused: ${problem}; ${advice}`);
-			else context.log("info", `${problem}: the update tries to put that right`);
-		}
 	} catch (error) {
 		const { message } = error as Error;
 		context.log("warning", `what is on ${connection.host} already can't be told before the update: ${message}`);

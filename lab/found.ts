@@ -45,7 +45,7 @@ export async function forgetProgram(engine: Engine, step: Step, env: Record<stri
 			return engine.ask(step, kubectl("--namespace", "monitoring", "delete", kinds, "--all"));
 		});
 	}
-	if (await step.ask("pulumi", ["stack", "select", STACK], { cwd: checkout, env }))
+	if ((await step.ask("pulumi", ["stack", "select", STACK], { cwd: checkout, env })) !== undefined)
 		await step.run("pulumi", ["stack", "rm", "--yes", "--force", "--preserve-config", STACK], { cwd: checkout, env });
 	await rm(join(checkout, `Pulumi.${STACK}.yaml`), { force: true });
 }
@@ -78,10 +78,10 @@ export async function layOutRegistryVm(engine: Engine, step: Step, images: Image
 			mode: 0o644,
 			content: await found("docker-compose-registry.service"),
 		},
-		{ name: "var/spool/cron/crontabs/root", mode: 0o600, content: await found("crontab") },
 	];
 	const input = await tarball([...(await Promise.all(files)), ...elsewhere]);
 	await engine.docker(step, ["cp", "-", `${registryVm.container}:/`], { input });
+	await engine.docker(step, ["exec", "-i", registryVm.container, "crontab", "-"], { input: await found("crontab") });
 	await onVm("systemctl daemon-reload && systemctl enable --now docker-compose-registry.service");
 	await fill(step, keys, onVm);
 }

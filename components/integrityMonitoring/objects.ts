@@ -95,6 +95,8 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 	};
 	return {
 		schedule: `*/${INTERVAL / 60} * * * *`,
+		// Said, so that one that was suspended by hand is drift.
+		suspend: false,
 		concurrencyPolicy: "Forbid",
 		successfulJobsHistoryLimit: 3,
 		failedJobsHistoryLimit: 3,

@@ -117,12 +117,14 @@ describe("the preview of a first update", () => {
 			],
 		});
 		expect(said).toEqual([
-			`${ROOT}/b is there already, and is replaced; a copy is kept: web is restarted`,
-			`${TABLE}: the line "old 1" goes; a copy of the file is kept`,
-			`${TABLE}: the line "old 2" goes; a copy of the file is kept`,
-			"light: found off: it is lit",
+			[
+				`${ROOT}/b is there already, and is replaced; a copy is kept: web is restarted`,
+				`${TABLE}: the line "old 1" goes; a copy of the file is kept`,
+				`${TABLE}: the line "old 2" goes; a copy of the file is kept`,
+				"light: found off: it is lit",
+				"there is no lamp: the update tries to put that right",
+			].join("\n"),
 			"the update will be refused: there is no door; build one",
-			"there is no lamp: the update tries to put that right",
 		]);
 		expect(await everything()).toBe(before);
 		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test 2>/dev/null || true")).toBe("");
