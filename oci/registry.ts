@@ -1,5 +1,6 @@
-/** A registry over HTTP: just what a check of its content needs. */
+/** A registry over HTTP: what a check of its content needs, and a copy of it. */
 import { createHash } from "node:crypto";
+import type { Readable } from "node:stream";
 import { Agent, type Dispatcher, interceptors } from "undici";
 import { algorithmOf, MANIFEST_TYPES } from "./manifest.ts";
 
@@ -40,6 +41,8 @@ export interface Identity {
 	/** What it calls itself in the header X-Registry-Name; undefined where it does not. */
 	name?: string;
 }
+
+type Method = "GET" | "HEAD" | "POST" | "PUT";
 
 const RETRIED = [429, 500, 502, 503, 504];
 /** Answers of a proxy or of a registry that is overloaded: they say nothing about the content. A 500 does. */
@@ -149,6 +152,38 @@ export class Registry {
 				);
 			cutAt = read.size;
 		}
+	}
+
+	/** A blob's content, as it comes. Throws a RegistryError where there is none. */
+	async open(repository: string, digest: string): Promise<Readable> {
+		const { statusCode, body } = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {}, true);
+		if (statusCode === 200) return body;
+		await body.dump();
+		throw new RegistryError(`GET blob ${digest} of ${repository}: answered ${statusCode}`);
+	}
+
+	/** Puts a blob there, of that size in bytes. Throws a RegistryError where it is not taken, as where its content has another digest. */
+	async putBlob(repository: string, digest: string, size: number, content: Readable): Promise<void> {
+		const begun = await this.#send("POST", repository, `/v2/${repository}/blobs/uploads/`, { "content-length": "0" });
+		await this.#expect(begun, 202, `the upload of ${digest} to ${repository}`);
+		const upload = new URL(String(begun.headers["location"]), this.#url);
+		upload.searchParams.set("digest", digest);
+		const headers = { "content-length": String(size), "content-type": "application/octet-stream" };
+		const path = `${upload.pathname}${upload.search}`;
+		const put = await this.#send("PUT", repository, path, headers, true, content);
+		await this.#expect(put, 201, `the blob ${digest} for ${repository}`);
+	}
+
+	/** Puts a manifest there, by a tag or its digest. Throws a RegistryError where it is not taken. */
+	async putManifest(repository: string, reference: string, content: Buffer, mediaType: string): Promise<void> {
+		const path = `/v2/${repository}/manifests/${reference}`;
+		const put = await this.#send("PUT", repository, path, { "content-type": mediaType }, false, content);
+		await this.#expect(put, 201, `the manifest ${reference} for ${repository}`);
+	}
+
+	async #expect({ statusCode, body }: Dispatcher.ResponseData, status: number, what: string): Promise<void> {
+		const said = (await this.#read(body, ERROR_LIMIT)).body.toString().trim();
+		if (statusCode !== status) throw new RegistryError(`${this.#url} does not take ${what}: ${statusCode} ${said}`);
 	}
 
 	async #readThrough(repository: string, digest: string) {
@@ -262,10 +297,17 @@ export class Registry {
 		return { body: Buffer.concat(chunks), cut };
 	}
 
-	async #send(method: "GET" | "HEAD", scope: string, path: string, headers: Record<string, string>, isLong = false) {
+	async #send(
+		method: Method,
+		scope: string,
+		path: string,
+		headers: Record<string, string>,
+		isLong = false,
+		content?: Buffer | Readable,
+	) {
 		const authorized = () => {
 			const authorization = this.#basic ?? this.#tokens.get(scope);
-			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) }, isLong);
+			return this.#request(method, path, { ...headers, ...(authorization && { authorization }) }, isLong, content);
 		};
 		let response = await authorized();
 		const challenge = [response.headers["www-authenticate"] ?? []].flat().join(", ");
@@ -285,12 +327,19 @@ export class Registry {
 		return response;
 	}
 
-	#request(method: "GET" | "HEAD", path: string, headers: Record<string, string>, isLong = false) {
+	#request(
+		method: Method,
+		path: string,
+		headers: Record<string, string>,
+		isLong = false,
+		content: Buffer | Readable | null = null,
+	) {
 		this.requests++;
 		const limit = isLong
 			? { headersTimeout: this.#deadline, bodyTimeout: this.#deadline }
 			: { signal: AbortSignal.timeout(this.#deadline) };
-		return this.#dispatcher.request({ origin: this.#url, path, method, headers, ...limit }).catch((error: Error) => {
+		const options = { origin: this.#url, path, method, headers, body: content, ...limit };
+		return this.#dispatcher.request(options).catch((error: Error) => {
 			throw new RegistryError(`${method} ${this.#url}${path}: ${error.message}`);
 		});
 	}

@@ -8,11 +8,12 @@ import { execa } from "execa";
 import type { Config } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { disconnect, exec } from "../host/ssh.ts";
-import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
+import { CredentialsError } from "../oci/credentials.ts";
 import { parseReference, type Reference } from "../oci/reference.ts";
-import { Registry, RegistryError } from "../oci/registry.ts";
+import { type Registry, RegistryError } from "../oci/registry.ts";
 import { type Walk, walk } from "../oci/walk.ts";
 import { read, withProgress } from "./progress.ts";
+import { reachRegistry } from "./reachRegistry.ts";
 import { hostWith, stackConfig } from "./stack.ts";
 
 /** What was asked can't be done; the message says why. */
@@ -43,12 +44,7 @@ try {
 async function repair(image: string, config: Config, name: string | undefined): Promise<number> {
 	const reference = parseReference(image);
 	if (reference === undefined) throw new RepairError(`"${image}" is not of the form registry/repository:tag`);
-	const { registryUser: user, registryPassword: password } = config.secrets;
-	const registry = new Registry({
-		url: `https://${reference.registry}`,
-		credentials: (await credentialsFor(reference.registry)) ?? { user, password },
-		...(config.registryCa !== undefined && { ca: config.registryCa }),
-	});
+	const registry = await reachRegistry(reference.registry, {}, config);
 	try {
 		if (await isWhole(registry, reference)) return end(`${image} is whole`, 0);
 		const { connection } = hostWith(config, "registry", name);

@@ -3,22 +3,20 @@
  * piece on a line, 2 the question could not be answered.
  */
 
-import { readFile } from "node:fs/promises";
 import { Command } from "commander";
 import { ExpectedError } from "../host/expectedError.ts";
-import { CredentialsError, credentialsFor } from "../oci/credentials.ts";
+import { CredentialsError } from "../oci/credentials.ts";
 import { parseReference } from "../oci/reference.ts";
-import { Registry, RegistryError } from "../oci/registry.ts";
+import { RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
 import { read, withProgress } from "./progress.ts";
+import { type ReachOptions, reachRegistry } from "./reachRegistry.ts";
 
 /** The command was called wrongly; the message says how. */
 class UsageError extends ExpectedError {}
 
-interface Options {
-	ca?: string;
+interface Options extends ReachOptions {
 	deep: boolean;
-	plainHttp: boolean;
 }
 
 const program = new Command()
@@ -41,18 +39,11 @@ await program.parseAsync().catch((error: unknown) => {
 	process.exitCode = 2;
 });
 
-async function verify(image: string, { ca, deep, plainHttp }: Options): Promise<number> {
+async function verify(image: string, { deep, ...options }: Options): Promise<number> {
 	const parsed = parseReference(image);
 	if (parsed === undefined) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
 	const { registry: host, repository, reference } = parsed;
-	const credentials = await credentialsFor(host);
-	const registry = new Registry({
-		url: `${plainHttp ? "http" : "https"}://${host}`,
-		...(ca !== undefined && {
-			ca: await readFile(ca, "utf8").catch(() => Promise.reject(new UsageError(`there is no ${ca}`))),
-		}),
-		...(credentials && { credentials }),
-	});
+	const registry = await reachRegistry(host, options);
 	try {
 		const walked = walk(registry, repository, [reference], { deep: () => deep });
 		const { defects, inconclusive, manifests, blobs } = await withProgress(walked, () => read(registry));
