@@ -22,7 +22,7 @@ import {
 } from "./estate.ts";
 import type { Images } from "./images.ts";
 import type { Keys } from "./keys.ts";
-import { reloadRules } from "./monitoring.ts";
+import { FORMER, reloadRules } from "./monitoring.ts";
 import { checkout, paths } from "./paths.ts";
 import { type Step, StepError, until } from "./run.ts";
 
@@ -132,9 +132,7 @@ export async function layOutMonitoring(engine: Engine, step: Step): Promise<void
 	const apply = kubectl("apply", "--server-side", "--field-manager", "Terraform", "--filename", "-");
 	for (const document of parseAllDocuments(await found("cluster.yaml")))
 		await engine.docker(step, apply, { input: JSON.stringify(document) });
-	await reloadRules(engine, step, [
-		{ name: "alerting_rules.yml", mode: 0o644, content: await found("alerting_rules.yml") },
-	]);
+	await reloadRules(engine, step, [{ name: FORMER, mode: 0o644, content: await found(FORMER) }]);
 	const group = `http://127.0.0.1:${monitoring.pushgateway.port}/metrics/job/registry-integrity-probe`;
 	const { statusCode, body } = await request(group, { method: "PUT", body: await found("metrics.txt") });
 	const said = await body.text();
