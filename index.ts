@@ -7,6 +7,7 @@ import { formerProvider, IntegrityMonitoring } from "./components/integrityMonit
 import { type Copies, lookAtCopies } from "./components/keyMirror/copies.ts";
 import { keyAlerts } from "./components/keyMirror/keyAge.ts";
 import { KeyMirror } from "./components/keyMirror/keyMirror.ts";
+import { registryAlerts } from "./components/registryVm/alerts.ts";
 import { certificateFingerprint } from "./components/registryVm/certificate.ts";
 import { cacheContainers } from "./components/registryVm/registries.ts";
 import { RegistryVm } from "./components/registryVm/registryVm.ts";
@@ -53,7 +54,7 @@ const probes = registries.flatMap(({ name, role, component }) => {
 	return [new IntegrityMonitoring(`registry-integrity${suffix}`, args, { provider, dependsOn: component })];
 });
 if (monitoring && provider) {
-	const alerts = [keyAlerts(monitoring.runbooks)];
+	const alerts = [keyAlerts(monitoring.runbooks), registryAlerts(monitoring.runbooks)];
 	new DriftDetection("drift-detection", { ...monitoring, alerts, woodpecker: config.woodpecker }, { provider });
 }
 

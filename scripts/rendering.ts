@@ -6,6 +6,7 @@ import { resolverSet } from "../components/dnsResolver/files.ts";
 import { driftDashboardConfigMap, driftRules } from "../components/driftDetection/objects.ts";
 import { integrityObjects } from "../components/integrityMonitoring/objects.ts";
 import { keyAlerts } from "../components/keyMirror/keyAge.ts";
+import { registryAlerts } from "../components/registryVm/alerts.ts";
 import { certificateFingerprint } from "../components/registryVm/certificate.ts";
 import { placeholders, registryVmFiles } from "../components/registryVm/files.ts";
 import { cacheContainers } from "../components/registryVm/registries.ts";
@@ -49,7 +50,7 @@ export async function rendered(stack: string): Promise<Rendered> {
 		return integrityObjects(settings, placeholders, config.registryCa);
 	});
 	if (monitoring === undefined) return { hosts, objects: [] };
-	const alerts = [keyAlerts(monitoring.runbooks)];
+	const alerts = [keyAlerts(monitoring.runbooks), registryAlerts(monitoring.runbooks)];
 	return { hosts, objects: [...manifests, driftRules({ ...monitoring, alerts }), driftDashboardConfigMap(monitoring)] };
 }
 

@@ -84,6 +84,16 @@ const examples: Record<string, Example> = {
 		silent: [9, 129, 191],
 		labels: { job: "drift-detection" },
 	},
+	DockerRegistryDown: {
+		// Prometheus gives a series up five minutes after its last value.
+		series: {
+			'registry_http_in_flight_requests{handler="base",instance="10.0.20.10:5001",job="docker-registry"}':
+				"0x9 _x59 0x30",
+		},
+		fires: [25, 68],
+		silent: [9, 14, 23, 69],
+		labels: { instance: "10.0.20.10:5001", job: "docker-registry" },
+	},
 	RegistryManifestIntegrityFailure: {
 		series: { [`${METRIC}_failures${LABELS}`]: "0x9 2x60 0x30" },
 		fires: [40, 60],
