@@ -25,7 +25,11 @@ function inLab(name: string): string {
 }
 
 /** Machines with a bare sshd, each in a mount namespace of its own. The first one may have to be made out of packages. */
-const host = { include: ["test/host/sshd/fileSet.test.ts"], testTimeout: 60_000, hookTimeout: 600_000 };
+const host = {
+	include: ["fileSet", "programs"].map((name) => `test/host/sshd/${name}.test.ts`),
+	testTimeout: 60_000,
+	hookTimeout: 600_000,
+};
 const userlands = ["trixie", "noble", "jammy"];
 
 const lane = {

@@ -64,6 +64,8 @@ describe("arguments", () => {
 		[`${R}/check-unit.sh`, [HOSTILE], false],
 		[`${R}/containers.sh`, [HOSTILE, HOSTILE, HOSTILE], false],
 		[`${R}/is-own-network.sh`, [HOSTILE, HOSTILE], true],
+		[`${R}/leftovers.sh`, ["list", HOSTILE, HOSTILE], true],
+		[`${R}/leftovers.sh`, ["remove", HOSTILE, HOSTILE, HOSTILE, HOSTILE], true],
 		[`${R}/install.sh`, ["", HOSTILE, HOSTILE], true],
 		[`${R}/unit-state.sh`, [HOSTILE], true],
 	])("of %s", async (script, args, reaches) => {
@@ -93,7 +95,10 @@ describe("env files", () => {
 			"FILE_SET UNIT PROJECT NETWORK IDENTITY_HEADER CONTAINERS".split(" ").map((key) => [key, HOSTILE]),
 		),
 	};
-	const upkeep = { name: "upkeep.env", values: { PRIVATE: HOSTILE, CACHES: HOSTILE, REGISTRIES: HOSTILE } };
+	const upkeep = {
+		name: "upkeep.env",
+		values: { PRIVATE: HOSTILE, CACHES: HOSTILE, MAX_SIZES: HOSTILE, REGISTRIES: HOSTILE },
+	};
 	Object.assign(bounce.values, { REGISTRIES: `${HOSTILE}\t${HOSTILE}\t${HOSTILE}` });
 
 	it.each([
@@ -109,7 +114,7 @@ describe("env files", () => {
 		],
 		[`${D}/revert.sh`, [HOSTILE], resolver],
 		[`${D}/rollback.sh`, [HOSTILE], resolver],
-		...["try-compose", "try-nginx", "try-verify", "systemd", "down", "compose", HOSTILE].map(
+		...["try-compose", "try-nginx", "try-verify", "systemd", "down", "compose", "as-found", HOSTILE].map(
 			(action): [string, string[], typeof bounce] => [`${R}/bounce.sh`, [action, HOSTILE], bounce],
 		),
 		...["fix-broken-blobs", "cleanup-tags", "garbage-collect", "repair"].map(

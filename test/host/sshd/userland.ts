@@ -17,7 +17,7 @@ const KEYRING_SHA256 = "36de43b15853ccae0028e9a767613770c704833f82586f28eb262f03
 /** The release's root folder. Throws a StepError where its packages can't be had. */
 export async function userland(step: Step, name: Userland): Promise<string> {
 	const root = join(paths.tools, "userlands", name);
-	if (await exists(join(root, "usr/sbin/sshd"))) return root;
+	if (await exists(join(root, "usr/bin/curl"))) return root;
 	const half = `${root}.half-${process.pid}`;
 	await rm(half, { recursive: true, force: true });
 	await mkdir(half, { recursive: true });
@@ -28,7 +28,7 @@ export async function userland(step: Step, name: Userland): Promise<string> {
 	const mirror = isUbuntu ? debian.replace(/\/debian$/, "/ubuntu") : debian;
 	const program = await debianProgram(step, "/usr/sbin/debootstrap", ["debootstrap"]);
 	const scripts = join(dirname(program.path), "../share/debootstrap");
-	const options = ["--variant=minbase", "--include=openssh-server,e2fsprogs"];
+	const options = ["--variant=minbase", "--include=openssh-server,e2fsprogs,curl"];
 	if (isUbuntu) options.push(`--keyring=${await ubuntuKeyring(step, mirror, half)}`);
 	// All of Ubuntu's releases are made in one way, and Debian's debootstrap does not know the newest by name.
 	const script = isUbuntu ? [join(scripts, "scripts/gutsy")] : [];
