@@ -7,6 +7,7 @@ import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { bundle } from "../components/bundle.ts";
+import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
 import { paths } from "../lab/paths.ts";
 import { compare, type Measured, median, type Way } from "./compare.ts";
 import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
@@ -140,7 +141,7 @@ async function ourProbe(
 		...{ REGISTRY_URL: `https://${host}`, REGISTRY_NAME: "private", REGISTRY_USER: USER, REGISTRY_PASSWORD: PASSWORD },
 		...{ REGISTRY_CA: join(paths.keys, "ca.pem"), CANARY: "bench/app-0", PUSHGATEWAY_URL: gateway, INSTANCE: "bench" },
 	};
-	return { command: `exec node '${program}'`, env };
+	return { command: `exec node ${PROBE_FLAGS.join(" ")} '${program}'`, env };
 }
 
 /** By the walk alone, of all repositories. */
