@@ -127,7 +127,9 @@ describe("the preview", () => {
 			"/opt/registry/config-dockerhub.yml differs: registry-dockerhub is recreated, then nginx is restarted",
 		);
 		expect(output).toContain("/opt/registry/nginx.conf differs: nginx is restarted");
-		expect(output).toContain("containers not as declared: compose puts right the containers that differ");
+		expect(output).toContain(
+			"containers not as declared (found: registry-quay registry:2.8.3 exited; missing: registry-quay registry:2.8.3 running): compose puts right the containers that differ",
+		);
 	});
 });
 
