@@ -71,7 +71,8 @@ async function run(tasks: ListrTask<Context>[]): Promise<Context> {
 	await mkdir(cache, { recursive: true });
 	await using _lock = await lock();
 	process.env["PATH"] = `${paths.bin}:${process.env["PATH"]}`;
-	return new Listr<Context>(tasks, {
+	// Awaited here, or the lock would be given back before anything is done.
+	return await new Listr<Context>(tasks, {
 		rendererOptions: { timer: PRESET_TIMER, collapseSubtasks: false },
 		fallbackRenderer: "simple",
 		fallbackRendererOptions: { timer: PRESET_TIMER },
