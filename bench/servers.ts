@@ -1,4 +1,5 @@
 /** What is asked: registry 2.8.3 with TLS and a password, behind a way that takes its time. */
+
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -7,6 +8,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import bcrypt from "bcryptjs";
 import { stringify } from "yaml";
+import { freePort } from "../lab/freePort.ts";
 import { paths } from "../lab/paths.ts";
 import { until } from "../lab/run.ts";
 import { builtPath, type Tool, tools } from "../lab/tools.ts";
@@ -87,13 +89,4 @@ export async function pushgateway(): Promise<{ url: string } & Disposable> {
 	await once(server, "listening");
 	const { port } = server.address() as AddressInfo;
 	return { url: `http://127.0.0.1:${port}`, [Symbol.dispose]: () => void server.close() };
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, "close");
-	return port;
 }

@@ -357,10 +357,9 @@ undo() {
 	last_verified=$(cat "$records"/verified/* 2>/dev/null | sort | tail -n 1)
 	[ -z "$since" ] || [ -d "$records/generations/$since" ] || fail "there is no generation $since; there are: $(find_generations | tr '\n' ' ')"
 	if [ -z "$since$last_verified" ]; then
-		for found in "$records"/generations/*/before; do
-			[ ! -d "$found" ] || since=$(find_generations | tail -n 1)
-		done
-		[ -n "$since" ] || fail "nothing was ever verified on this host, and none of its files was there before, so there is nothing to go back to"
+		since=$(find_generations | tail -n 1)
+		# What a later one replaced was the work of an update that failed, and nobody's estate.
+		[ -d "$records/generations/$since/before" ] || fail "nothing was ever verified on this host, and none of its files was there before, so there is nothing to go back to"
 	fi
 	find_generations | while IFS= read -r name; do
 		if [ -n "$since" ]; then

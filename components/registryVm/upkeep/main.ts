@@ -141,7 +141,8 @@ function cleanup(args: string[]): number {
 	const sizes = new Map(values["max-sizes"].split(",").map((pair) => pair.split("=") as [string, string]));
 	const dryRun = values["dry-run"];
 	const caches = values.caches.split(",").filter(Boolean);
-	for (const registry of [...caches, values.private].filter(Boolean)) {
+	// The private one first: a cache that can't be read must not keep it from its turn.
+	for (const registry of [values.private, ...caches].filter(Boolean)) {
 		const store = new Store(join(positionals[0] ?? DATA, registry));
 		const size = caches.includes(registry) ? sizes.get(registry) : undefined;
 		const maxBytes = bytesOf(size ?? "");

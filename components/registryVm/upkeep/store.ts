@@ -39,7 +39,7 @@ export class Store {
 				(id) => statSync(join(folder, id, "data"), { throwIfNoEntry: false })?.mtimeMs ?? 0,
 			);
 		});
-		return Math.max(0, ...times);
+		return times.reduce((last, time) => Math.max(last, time), 0);
 	}
 
 	repository(name: string): Repository {

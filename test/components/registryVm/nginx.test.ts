@@ -1,4 +1,5 @@
 /** The nginx.conf of the VM, as nginx understands it, in front of registries that take their time. */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,6 +13,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { nginx } from "../../../components/registryVm/nginx.ts";
 import { registries } from "../../../components/registryVm/registries.ts";
 import { debianProgram } from "../../../lab/debianProgram.ts";
+import { freePort } from "../../../lab/freePort.ts";
 import { Step, until } from "../../../lab/run.ts";
 
 const BLOB = `/v2/library/app/blobs/sha256:${"a".repeat(64)}`;
@@ -27,15 +29,6 @@ let given = 0;
 let url: { cache: string; own: string };
 const anyCertificate = new Agent({ connect: { rejectUnauthorized: false } });
 let stop: () => Promise<unknown>;
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as AddressInfo;
-	server.close();
-	await once(server, "close");
-	return port;
-}
 
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "nginx-test-"));

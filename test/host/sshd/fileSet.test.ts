@@ -503,6 +503,13 @@ describe("undo", () => {
 		expect(await onVm(`ls ${ROOT}; cat ${ROOT}/a; stat -c %a ${ROOT}/a`)).toBe("a\nfound\n640");
 	});
 
+	it("refuses where the first apply found nothing, whatever later ones replaced, and changes nothing", async () => {
+		const state = await create({ a: file("1\n") });
+		await update(state, { a: file("2\n") });
+		await expect(onVm("sh /var/lib/pulumi-host/fileset.sh undo fileset-test")).rejects.toThrow(/nothing to go back to/);
+		expect(await onVm(`cat ${ROOT}/a`)).toBe("2");
+	});
+
 	it("refuses where nothing was ever verified, and changes nothing", async () => {
 		await create({ a: file("1\n") });
 		await expect(undo()).rejects.toThrow(/nothing was ever verified/);

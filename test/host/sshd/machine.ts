@@ -2,15 +2,16 @@
  * A machine with a bare sshd and nothing else of the lab: what FileSet has to be able to live with. It has this machine's
  * programs, or those of the release that USERLAND names.
  */
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmod, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import type { Connection } from "../../../host/ssh.ts";
 import { debianProgram } from "../../../lab/debianProgram.ts";
+import { freePort } from "../../../lab/freePort.ts";
 import { Step, until } from "../../../lab/run.ts";
 import { type Userland, userland } from "./userland.ts";
 
@@ -106,13 +107,4 @@ export async function startMachine({
 			await rm(folder, { recursive: true });
 		},
 	};
-}
-
-async function freePort(): Promise<number> {
-	const server = createServer().listen(0, "127.0.0.1");
-	await once(server, "listening");
-	const { port } = server.address() as { port: number };
-	server.close();
-	await once(server, "close");
-	return port;
 }
