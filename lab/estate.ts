@@ -15,8 +15,11 @@ export const STACK = isFirst ? "lab" : "second";
 /** What the addresses on its network begin with. */
 export const NET = isFirst ? "172.30.77" : "172.30.78";
 
-/** What is added to a port of a machine where it is published on this one's loopback. */
-const OFFSET = isFirst ? 20_000 : 30_000;
+/**
+ * What is added to a port of a machine where it is published on this one's loopback. The sums stay below 32768: from
+ * there on, the kernel gives ports to whoever asks for any, and one of those would be in the way now and then.
+ */
+const OFFSET = isFirst ? 20_000 : 10_000;
 
 /** Everything of the lab in an engine has it, so that none is overlooked when the lab is taken away. */
 export const LABEL = "homelab-lab";
