@@ -25,6 +25,12 @@ export const secretInputs = z.strictObject({
 		.array(z.enum(events))
 		.min(1)
 		.describe("In which events pipelines get it; in all others a pipeline that names it fails."),
+	unproved: z
+		.string()
+		.optional()
+		.describe(
+			"Why the value may be a wrong one, a sentence. As long as it is given, a value that Woodpecker has stays, and none is made.",
+		),
 	images: z.array(z.string().min(1)).default([]).describe("The only images that get it, plugins. All by default."),
 });
 
@@ -40,7 +46,7 @@ export const Secret: ResourceType = {
 	diff(state, inputs) {
 		const diff: Diff = {};
 		for (const key of ["server", "repository", "name"]) if (state[key] !== inputs[key]) diff[key] = "update-replace";
-		if (state["value"] !== inputs["value"]) diff["value"] = "update";
+		if (inputs["unproved"] === undefined && state["value"] !== inputs["value"]) diff["value"] = "update";
 		for (const key of ["events", "images"])
 			if (!isDeepStrictEqual(sorted(state[key]), sorted(inputs[key]))) diff[key] = "update";
 		return diff;
@@ -49,6 +55,8 @@ export const Secret: ResourceType = {
 	async create(inputs, { preview, log }) {
 		const declared = inputs as Declared;
 		const id = `${declared.repository}/${declared.name}`;
+		// Without a value, the next run that has a proved one sees a difference.
+		if (declared.unproved !== undefined) return { id, state: { ...inputs, value: "" } };
 		if (preview) await announceTakeOver(declared, log);
 		else await write(declared);
 		return { id, state: inputs };
@@ -64,9 +72,13 @@ export const Secret: ResourceType = {
 		return { state: live, inputs: live };
 	},
 
-	async update(_, __, inputs, { preview }) {
-		if (!preview) await write(inputs as Declared);
-		return inputs;
+	async update(_, state, inputs, { preview }) {
+		const declared = inputs as Declared;
+		const isProved = declared.unproved === undefined;
+		// Woodpecker keeps the value where it is given an empty one.
+		if (!preview && (isProved || (await exists(declared))))
+			await write(isProved ? declared : { ...declared, value: "" });
+		return isProved ? inputs : { ...inputs, value: state["value"] };
 	},
 
 	async delete(_, state) {

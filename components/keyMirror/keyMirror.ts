@@ -37,16 +37,15 @@ export class KeyMirror extends pulumi.ComponentResource {
 		const { unproved } = args.copies;
 		if (unproved !== undefined)
 			void pulumi.log.warn(
-				`copies of the login key of ${connection.host} stay as they are, because it is not proved that it lets the key in: ${unproved}`,
+				`copies of the login key of ${connection.host} stay as they are, and none is made, because it is not proved that it lets the key in: ${unproved}`,
 				this,
 			);
 		const copies: pulumi.Resource[] = [];
 		if (key.vault !== undefined) copies.push(...this.inVault(name, key.vault, args));
 		if (key.secret !== undefined && woodpecker !== undefined) {
 			const value = withNewline(connection.privateKey);
-			const ignoreChanges = unproved === undefined ? [] : ["value"];
-			const options = { parent: this, ignoreChanges };
-			copies.push(new Secret(`${name}-woodpecker`, { ...woodpecker, ...key.secret, value }, options));
+			const secret = { ...woodpecker, ...key.secret, value, unproved };
+			copies.push(new Secret(`${name}-woodpecker`, secret, { parent: this }));
 		}
 		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };
 		const file = { present: [line], absent: [], notify: [], effect: "who may log in changes" };
@@ -74,27 +73,29 @@ export class KeyMirror extends pulumi.ComponentResource {
 		path: string,
 		{ connection, vault: { mount, policies }, key, copies: { held, unproved } }: KeyMirrorArgs,
 	): pulumi.Resource[] {
-		const entry = entryOf(connection, key);
-		const dataJson = pulumi.secret(JSON.stringify(entry));
-		const isDeclared = held?.data !== undefined && JSON.stringify(sortedByKey(held.data)) === JSON.stringify(entry);
-		// Vault looks for it among the options. What is there as declared needs none, whether the state knows of it or not.
-		const write = isDeclared
-			? { ignoreChanges: ["options"] }
-			: unproved !== undefined
-				? { ignoreChanges: ["options", "dataJson"] }
-				: {};
-		const options = isDeclared ? {} : { options: { cas: String(held?.version ?? 0) } };
+		const there = held?.data && sortedByKey(held.data);
+		const entry = unproved === undefined ? entryOf(connection, key) : there;
 		const child = { parent: this };
-		const secret = new vault.kv.SecretV2(
-			`${name}-copy`,
-			{ mount, name: path, dataJson, ...options },
-			{ ...child, ...write, retainOnDelete: true },
-		);
-		if (!policies) return [secret];
+		const copies: pulumi.Resource[] = [];
+		if (entry !== undefined) {
+			const isThere = JSON.stringify(there) === JSON.stringify(entry);
+			// Vault looks for the version among the options. What is there needs none, whether the state knows of it or not.
+			const options = isThere ? {} : { options: { cas: String(held?.version ?? 0) } };
+			const ignoreChanges = isThere ? ["options"] : [];
+			const dataJson = pulumi.secret(JSON.stringify(entry));
+			copies.push(
+				new vault.kv.SecretV2(
+					`${name}-copy`,
+					{ mount, name: path, dataJson, ...options },
+					{ ...child, ignoreChanges, retainOnDelete: true },
+				),
+			);
+		}
+		if (!policies) return copies;
 		const managed = Object.entries(policiesOf(mount, path, name)).map(
 			([suffix, policy]) => new vault.Policy(`${name}-${suffix}`, { name: `${name}-${suffix}`, policy }, child),
 		);
-		return [secret, ...managed];
+		return [...copies, ...managed];
 	}
 }
 

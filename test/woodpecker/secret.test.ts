@@ -113,6 +113,43 @@ describe("what stands in the way is named, without the value and the token", () 
 	});
 });
 
+describe("a value that is not proved", () => {
+	const unproved = "the host could not be reached";
+
+	/** A server that has that secret, or none, and keeps what is sent to it. */
+	async function keeping(has: boolean) {
+		const sent: string[] = [];
+		const url = await listen((request, response, body) => {
+			if (request.method !== "GET") sent.push(`${request.method} ${body}`);
+			const kept = JSON.stringify({ events: ["push"], images: [] });
+			response.writeHead(has ? 200 : 404, { "content-type": "application/json" }).end(has ? kept : "no such secret");
+		});
+		return { sent, inputs: { ...declared(url), events: ["push"], unproved } };
+	}
+
+	it.each([true, false])("is not written, where there is one (%s), and is written once it is proved", async (has) => {
+		const { sent, inputs } = await keeping(has);
+		const { state } = await Secret.create(inputs, context);
+		expect(sent).toEqual([]);
+		expect(Secret.diff(state, inputs)).toEqual({});
+		const { unproved: _, ...proved } = inputs;
+		expect(Secret.diff(state, proved)).toEqual({ value: "update" });
+	});
+
+	it("stays where other events are written, and where there is none, none is made", async () => {
+		for (const has of [true, false]) {
+			const { sent, inputs } = await keeping(has);
+			const state = { ...inputs, value: "the-one-before", events: ["manual"] };
+			expect(Secret.diff(state, inputs)).toEqual({ events: "update" });
+			expect(await Secret.update?.("", state, inputs, context)).toMatchObject({ value: "the-one-before" });
+			expect(sent.map((text) => text.replace(/^(\w+) .*"value":"(.*?)".*/, "$1 '$2'"))).toEqual(
+				has ? ["PATCH ''"] : [],
+			);
+			server?.close();
+		}
+	});
+});
+
 describe("what is compared", () => {
 	const state = declared("http://woodpecker");
 
