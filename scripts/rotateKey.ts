@@ -49,30 +49,37 @@ async function rotate(name: string, { stack, dryRun }: Options): Promise<void> {
 	const keys = fromText({ sshPrivateKeys: (await stackValues(stack))["sshPrivateKeys"]?.value ?? "{}" });
 	const begun = (keys["sshPrivateKeys"] as Record<string, string>)[`${name}.next`];
 	const path = `sshPrivateKeys["${name}.next"]`;
-	const step = (what: string) => console.error(`${dryRun ? "would: " : ""}${what}`);
-
-	step(
+	const copies = [...(key.vault ? ["Vault"] : []), ...(key.secret ? ["Woodpecker"] : [])].join(" and ");
+	const steps = [
 		begun === undefined
 			? "make a new key, and keep it in the stack's config"
 			: "go on with the key of the rotation that was begun",
-	);
-	step(`let it in on ${name} beside the old one, and log in with it`);
-	step("put it in the place of the old one in the stack's config");
-	const copies = [...(key.vault ? ["Vault"] : []), ...(key.secret ? ["Woodpecker"] : [])].join(" and ");
-	step(`pulumi up${copies ? `: ${copies}, then` : ":"} the old line in authorized_keys goes`);
-	step(`log in with ${key.vault ? "what Vault has" : "the new key"}`);
-	if (dryRun) return;
+		`let it in on ${name} beside the old one, and log in with it`,
+		"put it in the place of the old one in the stack's config",
+		`pulumi up${copies ? `: ${copies}, then` : ":"} the old line in authorized_keys goes`,
+		`log in with ${key.vault ? "what Vault has" : "the new key"}, and forget the old one`,
+	];
+	if (dryRun) {
+		for (const what of steps) console.error(`would: ${what}`);
+		return;
+	}
+	let done = 0;
+	const step = () => console.error(`${done + 1}/${steps.length} ${steps[done++]}`);
 
+	step();
 	// A host that is down has nothing begun that it would have to finish.
 	if (begun === undefined) await provesLogin(connection, connection.privateKey);
 	const next = withNewline(begun ?? newPrivateKey(key.label));
 	if (begun === undefined) await setValue(stack, path, next, { secret: true });
 	const isSwapped = publicKeyOf(next) === publicKeyOf(connection.privateKey);
+	step();
 	if (!isSwapped) {
 		await letIn(connection, key, next);
 		await provesLogin(connection, next);
-		await setValue(stack, `sshPrivateKeys.${name}`, next, { secret: true });
 	}
+	step();
+	if (!isSwapped) await setValue(stack, `sshPrivateKeys.${name}`, next, { secret: true });
+	step();
 	// Its output is Pulumi's, which masks what is secret.
 	const up = await execa(
 		"pulumi",
@@ -88,6 +95,7 @@ async function rotate(name: string, { stack, dryRun }: Options): Promise<void> {
 		throw new RotationError(
 			`pulumi up failed, so the rotation is not done yet: ${name} lets both keys in until it is. Mend what it says, then run this again`,
 		);
+	step();
 	const held = key.vault === undefined ? next : (await readEntry(config.vault.mount, key.vault)).data?.["private_key"];
 	if (held === undefined || publicKeyOf(held) !== publicKeyOf(next))
 		throw new RotationError(

@@ -281,13 +281,28 @@ describe("npm run rotate-key", () => {
 		expect(await readFile(join(laptop.folder, `Pulumi.${STACK}.yaml`), "utf8")).toBe(before);
 	});
 
-	it("killed while it updates, the old key and the new one are let in; run again, it finishes", async () => {
-		const child = spawn("node", rotate(), { cwd: laptop.folder, detached: true, stdio: ["ignore", "ignore", "pipe"] });
-		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refreshing")) break;
-		process.kill(-(child.pid as number), "SIGKILL");
-		if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-		expect((await letsIn(old)).exitCode).toBe(0);
-		await pulumi(["cancel", "--yes", "--stack", STACK], laptop.folder);
+	it("killed in each step, a key that somebody has is let in; run again, it finishes", async () => {
+		for (const said of ["1/5", "2/5", "3/5", "refreshing", "5/5"]) {
+			const child = spawn("node", rotate(), {
+				cwd: laptop.folder,
+				detached: true,
+				stdio: ["ignore", "ignore", "pipe"],
+			});
+			let printed = "";
+			for await (const part of child.stderr.setEncoding("utf8")) {
+				printed += part;
+				if (printed.includes(said)) break;
+			}
+			expect(printed).toContain(said);
+			process.kill(-(child.pid as number), "SIGKILL");
+			if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+			const copy = join(folder, "copy");
+			await writeFile(copy, `${(await held()).stdout.trimEnd()}\n`, { mode: 0o600 });
+			expect((await letsIn(copy)).exitCode, said).toBe(0);
+			// The old one goes with the update.
+			if (said !== "5/5") expect((await letsIn(old)).exitCode, said).toBe(0);
+			if (said === "refreshing") await pulumi(["cancel", "--yes", "--stack", STACK], laptop.folder);
+		}
 
 		const { exitCode, output } = await tool();
 		expect(exitCode, output).toBe(0);
