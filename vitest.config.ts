@@ -26,7 +26,7 @@ function inLab(name: string): string {
 
 /** Machines with a bare sshd, each in a mount namespace of its own. The first one may have to be made out of packages. */
 const host = {
-	include: ["fileSet", "programs"].map((name) => `test/host/sshd/${name}.test.ts`),
+	include: ["fileSet", "programs", "resolver"].map((name) => `test/host/sshd/${name}.test.ts`),
 	testTimeout: 60_000,
 	hookTimeout: 600_000,
 };

@@ -1,6 +1,6 @@
 /** Whether a Prometheus has really loaded the alerts that are declared: a ConfigMap that no chart mounts does nothing. */
-import { Agent, request } from "undici";
 import type { Rule, RuleGroup } from "./alertRules.ts";
+import { askPrometheus } from "./prometheus.ts";
 
 /** Of Prometheus' answer, what is compared. */
 interface LoadedRule {
@@ -66,19 +66,6 @@ function seconds(duration: string): number {
 }
 
 async function loaded(url: string): Promise<{ file: string; rules: LoadedRule[] }[]> {
-	const agent = new Agent();
-	try {
-		const { statusCode, body } = await request(`${url.replace(/\/+$/, "")}/api/v1/rules`, {
-			dispatcher: agent,
-			signal: AbortSignal.timeout(30_000),
-		});
-		const said = await body.text();
-		if (statusCode !== 200) throw new Error(`it answered ${statusCode}: ${said.slice(0, 200)}`);
-		return (JSON.parse(said) as { data: { groups: { file: string; rules: LoadedRule[] }[] } }).data.groups;
-	} catch (error) {
-		const { message } = error as Error;
-		throw new Error(`Prometheus ${new URL(url).origin} does not tell which alerts it has loaded: ${message}`);
-	} finally {
-		await agent.close();
-	}
+	type Answer = { groups: { file: string; rules: LoadedRule[] }[] };
+	return (await askPrometheus<Answer>(url, "rules", "which alerts it has loaded")).groups;
 }

@@ -224,18 +224,17 @@ export async function walk(
 
 	async function asked({ digest, size }: Descriptor): Promise<Visit> {
 		result.blobs++;
-		if (deep(digest)) return readWhole(digest, size);
+		// Where nobody says how long it should be, what the registry says is only how much of it is left.
+		if (deep(digest) || size === undefined) return readWhole(digest, size);
 		// Not by HEAD, which a registry may answer from memory for what is gone; the last byte it has to read.
-		const last = size ? await registry.lastByte(repository, digest, size) : undefined;
-		if (last?.status === 206 && last.body.length === 1 && last.total === size)
-			return { found: [], size: size as number };
+		const last = size > 0 ? await registry.lastByte(repository, digest, size) : undefined;
+		if (last?.status === 206 && last.body.length === 1 && last.total === size) return { found: [], size };
 		if (last?.status === 404) return { found: [unhad(digest, 404)] };
 		// This descriptor is wrong, or the registry does not say how long the blob is.
 		const head = await registry.head(repository, digest);
 		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
 		// As long as the registry says it is, whatever this descriptor says: others may refer to it, too, and be right.
 		const length = head.length ?? size;
-		if (length === undefined) return readWhole(digest, size); // Nobody says how long it should be.
 		if (length === 0) return { found: [], size: 0 };
 		const end = last && length === size ? last : await registry.lastByte(repository, digest, length);
 		if (end.status === 200) return readWhole(digest, size); // It does not know ranges.
@@ -249,7 +248,8 @@ export async function walk(
 		const read = await registry.digest(repository, digest);
 		if (read.status !== 200) return { found: [unhad(digest, read.status)] };
 		if (read.digest === digest) return { found: [], size: read.size };
-		return { found: [{ subject: digest, detail: `has ${read.size} bytes with another digest, instead of ${size}` }] };
+		const wanted = size === undefined ? "" : `, instead of ${size}`;
+		return { found: [{ subject: digest, detail: `has ${read.size} bytes with another digest${wanted}` }] };
 	}
 }
 

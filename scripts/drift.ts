@@ -10,10 +10,12 @@ import { driftDetectionConfig } from "../components/driftDetection/args.ts";
 import { outdated } from "../components/driftDetection/checkout.ts";
 import { detect } from "../components/driftDetection/detect.ts";
 import { isNews, keep, type Memory, recall, remember } from "../components/driftDetection/memory.ts";
+import { JOB, type Metric } from "../components/driftDetection/names.ts";
 import { failed, type StackReport } from "../components/driftDetection/report.ts";
 import { inMarkdown, inSlack, inText } from "../components/driftDetection/words.ts";
 import { keySince, pushKeyAges } from "../components/keyMirror/keyAge.ts";
 import { ruleProblems } from "../components/loadedRules.ts";
+import { scrapeProblems } from "../components/scraping.ts";
 import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
@@ -65,11 +67,14 @@ async function drift(names: string[], options: Options): Promise<number> {
 
 	if (options.report) {
 		const places = Map.groupBy(looks, ({ settings }) => settings.pushgateway);
+		const pushed = new Set<string | undefined>();
 		for (const [pushgateway, seen] of places) {
-			const told = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
-			problems.push(...told);
+			const untold = await tell(pushgateway, seen, new Set(known.map(({ name }) => name)));
+			if (untold.length === 0) pushed.add(pushgateway);
+			problems.push(...untold);
 		}
-		for (const { settings } of looks) problems.push(...(await tellUnloaded(settings)));
+		for (const { settings } of looks)
+			problems.push(...(await tellUnwatched(settings, pushed.has(settings.pushgateway))));
 		// Where Vault can't be asked, the report says so already.
 		for (const { report, settings } of looks)
 			if (report.state !== "error") await tellKeyAges(settings).catch((error: Error) => problems.push(error.message));
@@ -96,14 +101,25 @@ interface Settings {
 	secrets: string[];
 	/** By host: the path below the mount in Vault at which there is a copy of its login key. */
 	copies: Record<string, string>;
+	/** Where registry VMs show metrics. */
+	metricsPorts: number[];
 	/** The mount, as Vault has it. */
 	mount: string;
 	/** Why the config can't be used, where it can't. */
 	problem?: string;
 }
 
+/** Of a host in the config, the same. */
+interface HostValues {
+	key?: { vault?: string };
+	registry?: { caches?: { metricsPort?: number }[] };
+}
+
 async function settingsOf(stack: string): Promise<Settings> {
-	const nothing = { accepted: [], runbooks: "docs/runbooks", secrets: [], copies: {}, mount: "secret" };
+	const nothing = {
+		...{ accepted: [], runbooks: "docs/runbooks", secrets: [], copies: {}, mount: "secret" },
+		metricsPorts: [],
+	};
 	try {
 		const all = await stackValues(stack);
 		const secrets = secretTexts(all);
@@ -114,10 +130,12 @@ async function settingsOf(stack: string): Promise<Settings> {
 			runbooks = nothing.runbooks,
 		} = (values["monitoring"] || {}) as Record<string, string>;
 		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
-		const hosts = Object.entries((values["hosts"] ?? {}) as Record<string, { key?: { vault?: string } }>);
+		const hosts = Object.entries((values["hosts"] ?? {}) as Record<string, HostValues>);
+		const caches = hosts.flatMap(([, { registry }]) => registry?.caches ?? []);
+		const metricsPorts = caches.flatMap(({ metricsPort }) => (metricsPort === undefined ? [] : [metricsPort]));
 		const copies = Object.fromEntries(hosts.flatMap(([name, { key }]) => (key?.vault ? [[name, key.vault]] : [])));
 		const { mount = nothing.mount } = (values["vault"] ?? {}) as { mount?: string };
-		const found = { ...nothing, runbooks, namespace, secrets, pushgateway, copies, mount };
+		const found = { ...nothing, runbooks, namespace, secrets, pushgateway, copies, mount, metricsPorts };
 		if (parsed.success) return { ...found, ...parsed.data, pushgateway: parsed.data.pushgateway ?? pushgateway };
 		return { ...found, problem: `driftDetection in Pulumi.${stack}.yaml: ${z.prettifyError(parsed.error)}` };
 	} catch (error) {
@@ -134,12 +152,21 @@ async function lookAt(stack: string, settings: Settings, { fix, deadline }: Opti
 	return detect({ folder, stack, accepted, secrets, deadline, fix, progress: (what) => console.error(what) });
 }
 
-/** Resolves with what is wrong with the alerts in Prometheus, or why that could not be told; people are told, too. */
-async function tellUnloaded({ prometheus, namespace, runbooks }: Settings): Promise<string[]> {
+/**
+ * Resolves with what is wrong with the alerts in Prometheus and the metrics that they are about, or why that could not be
+ * told; people are told, too.
+ */
+async function tellUnwatched(settings: Settings, hasPushed: boolean): Promise<string[]> {
+	const { prometheus, namespace, runbooks, pushgateway, metricsPorts: ports } = settings;
 	if (prometheus === undefined || namespace === undefined) return [];
-	const problems = await ruleProblems(prometheus, allAlerts({ namespace, runbooks })).catch((error: Error) => [
-		error.message,
-	]);
+	const metric = "drift_detection_last_run_timestamp" satisfies Metric;
+	const pushed = hasPushed && pushgateway !== undefined ? { metric, job: JOB } : undefined;
+	const asked = [
+		ruleProblems(prometheus, allAlerts({ namespace, runbooks })),
+		scrapeProblems(prometheus, { pushed, ports }),
+	];
+	const answers = await Promise.all(asked.map((one) => one.catch((error: Error) => [error.message])));
+	const problems = [...new Set(answers.flat())];
 	const webhook = process.env["SLACK_WEBHOOK"];
 	if (problems.length === 0 || !webhook) return problems;
 	const text = [":warning: *Alerts may reach nobody*", ...problems, `What to do: ${runbooks}/drift.md`].join("\n");

@@ -1,6 +1,6 @@
 /** What is remembered of the stacks from one drift run to the next: in the metrics themselves. */
 import { Gauge, Registry as Metrics } from "prom-client";
-import { Agent, request } from "undici";
+import { query } from "../prometheus.ts";
 import { push, pushed, type Sample } from "../pushgateway.ts";
 import { JOB, METRICS, type Metric } from "./names.ts";
 import type { StackReport } from "./report.ts";
@@ -54,33 +54,18 @@ function memoryOf(found: Record<string, Sample[]>): Memory {
 }
 
 async function ofPrometheus(url: string): Promise<Record<string, Sample[]>> {
-	const agent = new Agent();
-	try {
-		const query = 'last_over_time({__name__=~"drift_(stack|resource)_.+"}[2d])';
-		const { statusCode, body } = await request(`${url.replace(/\/+$/, "")}/api/v1/query`, {
-			query: { query },
-			dispatcher: agent,
-			signal: AbortSignal.timeout(30_000),
-		});
-		const said = await body.text();
-		if (statusCode !== 200) throw new Error(`it answered ${statusCode}: ${said.slice(0, 500)}`);
-		const { data } = JSON.parse(said) as {
-			data: { result: { metric: Record<string, string>; value: [number, string] }[] };
-		};
-		const found: Record<string, Sample[]> = {};
-		for (const { metric, value } of data.result) {
-			const { __name__: name = "", ...labels } = metric;
-			found[name] ??= [];
-			found[name].push({ labels, value: Number(value[1]) });
-		}
-		return found;
-	} catch (error) {
-		throw new Error(
-			`Prometheus ${new URL(url).origin} does not tell since when a stack has drifted, and the Pushgateway has lost it: ${(error as Error).message}`,
-		);
-	} finally {
-		await agent.close();
+	const all = await query(
+		url,
+		'last_over_time({__name__=~"drift_(stack|resource)_.+"}[2d])',
+		"since when a stack has drifted, and the Pushgateway has lost it",
+	);
+	const found: Record<string, Sample[]> = {};
+	for (const { labels, value } of all) {
+		const { __name__: name = "", ...rest } = labels;
+		found[name] ??= [];
+		found[name].push({ labels: rest, value });
 	}
+	return found;
 }
 
 /** What is to be remembered after this run; `now` in seconds since 1970. What could not be found out changes nothing. */

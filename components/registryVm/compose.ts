@@ -1,6 +1,8 @@
+import { dirname } from "node:path";
 import { stringify } from "yaml";
 import type { RegistryVmSettings } from "./args.ts";
 import { addressIn, metricsPorts, type Registry, registries } from "./registries.ts";
+import { VM_METRICS } from "./upkeepFiles.ts";
 
 /** The compose project's name, by which its containers are found whoever started them. */
 export const COMPOSE_PROJECT = "registry";
@@ -52,8 +54,10 @@ export function compose(
 					volumes: [
 						managed("/opt/registry/nginx.conf", "/etc/nginx/nginx.conf"),
 						...(role.private ? [managed("/opt/registry/tls", "/etc/nginx/tls")] : []),
+						...(metricsPorts(all).length > 0 ? [`${dirname(VM_METRICS)}:/etc/nginx/metrics:ro`] : []),
 						"nginx-cache:/var/cache/nginx",
 					],
+					healthcheck: nginxHealthcheck(all),
 					depends_on: Object.fromEntries(all.map(({ service }) => [service, { condition: "service_healthy" }])),
 				},
 				"registry-ui": {
@@ -111,5 +115,14 @@ function healthcheck({ kind }: Registry) {
 		kind === "private"
 			? ["CMD-SHELL", `wget -O /dev/null ${url} 2>&1 | grep -q 'HTTP/1'`]
 			: ["CMD", "wget", "-q", "-O", "/dev/null", url];
-	return { test, interval: "5s", timeout: "10s", retries: 6 };
+	return { test, ...HEALTHCHECK };
 }
+
+/** Whether nginx itself answers; what is behind it has a check of its own. Images have one program or the other. */
+function nginxHealthcheck([first]: Registry[]) {
+	const url = `${first?.kind === "private" ? "https" : "http"}://127.0.0.1:${first?.port}/healthz`;
+	const test = `wget -q --no-check-certificate -O /dev/null ${url} || curl --silent --fail --insecure --output /dev/null ${url}`;
+	return { test: ["CMD-SHELL", test], ...HEALTHCHECK };
+}
+
+const HEALTHCHECK = { interval: "5s", timeout: "10s", retries: 6 };

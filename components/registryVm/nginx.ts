@@ -1,4 +1,4 @@
-import type { Registry } from "./registries.ts";
+import { debugUrl, type Registry } from "./registries.ts";
 
 /**
  * `nginx.conf`: one server a registry. Upstreams are the services' fixed addresses, so there is no name
@@ -91,7 +91,8 @@ const health = `
 `;
 
 /** The registry's debug server also shows its memory, passwords included, to whoever asks. */
-function metricsServer({ address, metricsPort }: Registry & { kind: "cache" }): string {
+function metricsServer(registry: Registry & { kind: "cache" }): string {
+	const { metricsPort } = registry;
 	if (metricsPort === undefined) return "";
 	return `
 	server {
@@ -99,7 +100,23 @@ function metricsServer({ address, metricsPort }: Registry & { kind: "cache" }): 
 
 		location = /metrics {
 			limit_except GET { deny all; }
-			proxy_pass http://${address}:5001;
+			proxy_pass ${debugUrl(registry)};
+			# The one format to which the VM's own can be added.
+			proxy_set_header Accept "text/plain; version=0.0.4";
+			proxy_set_header Accept-Encoding "";
+			addition_types *;
+			add_after_body /vm.prom;
+		}
+
+		location = /vm.prom {
+			internal;
+			root /etc/nginx/metrics;
+			try_files $uri @none;
+		}
+
+		# Nothing was measured yet. A page that says so would be none that Prometheus reads.
+		location @none {
+			return 200 "";
 		}
 
 		location / {

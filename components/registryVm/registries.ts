@@ -32,6 +32,11 @@ export function addressIn({ subnet }: RegistryRole, last: number): string {
 	return subnet.replace("0/24", `${last}`);
 }
 
+/** Where the debug server of a cache with a `metricsPort` is, on the containers' network. */
+export function debugUrl({ address }: Registry): string {
+	return `http://${address}:5001`;
+}
+
 /** The one that is pushed to; undefined where there are caches only. */
 export function privateRegistry(all: Registry[]): (Registry & { kind: "private" }) | undefined {
 	return all.find((registry) => registry.kind === "private");

@@ -46,6 +46,9 @@ const now = (minutes: number) => `0+60x${minutes}`;
 const HOURS = 60;
 const DRIFT = '{job="drift-detection"}';
 const STACK = '{job="drift-detection",stack="prod"}';
+const vm = { instance: "10.0.20.10:5001", job: "docker-registry" };
+const VM = '{instance="10.0.20.10:5001",job="docker-registry"}';
+const CACHE = '{instance="10.0.20.10:5001",job="docker-registry",registry="dockerhub"}';
 
 const examples: Record<string, Example> = {
 	DriftDetectionStale: {
@@ -92,7 +95,61 @@ const examples: Record<string, Example> = {
 		},
 		fires: [25, 68],
 		silent: [9, 14, 23, 69],
-		labels: { instance: "10.0.20.10:5001", job: "docker-registry" },
+		labels: vm,
+	},
+	RegistryDiskNearlyFull: {
+		series: {
+			[`registry_vm_disk_size_bytes${VM}`]: "100x120",
+			[`registry_vm_disk_available_bytes${VM}`]: "16x9 14x30 16x80",
+			[`registry_vm_disk_files${VM}`]: "100x120",
+			[`registry_vm_disk_files_free${VM}`]: "50x59 14x60",
+		},
+		fires: [26, 39, 76, 100],
+		silent: [9, 24, 42, 59, 73],
+		labels: vm,
+	},
+	RegistryDiskFull: {
+		// A file system without a limit on files.
+		series: {
+			[`registry_vm_disk_size_bytes${VM}`]: "100x60",
+			[`registry_vm_disk_available_bytes${VM}`]: "6x9 4x30 6x20",
+		},
+		fires: [16, 39],
+		silent: [9, 14, 42],
+		labels: vm,
+	},
+	RegistryMeasurementsStale: {
+		series: { [`registry_vm_measured_timestamp${VM}`]: "0x99 6000+60x60" },
+		fires: [76, 99],
+		silent: [60, 74, 101],
+		labels: vm,
+	},
+	RegistryCacheHitRateLow: {
+		series: {
+			[`registry_cache_manifest_requests_total${CACHE}`]: "0+1x1000",
+			[`registry_cache_manifest_misses_total${CACHE}`]: "0+0.8x400 320x600",
+			// Few requests.
+			[`registry_cache_manifest_requests_total${VM}`]: "0+0.01x1000",
+			[`registry_cache_manifest_misses_total${VM}`]: "0+0.01x1000",
+		},
+		fires: [200, 500],
+		silent: [60, 150, 900],
+		labels: { ...vm, registry: "dockerhub" },
+	},
+	RegistryScanFoundBroken: {
+		series: {
+			'registry_scan_findings{instance="10.0.20.10:5001",job="docker-registry",problem="blob-missing",registry="private"}':
+				"0x9 2x60 0x30",
+		},
+		fires: [26, 69],
+		silent: [9, 24, 72],
+		labels: { ...vm, registry: "private", problem: "blob-missing" },
+	},
+	RegistryScanStale: {
+		series: { [`registry_scan_last_run_timestamp${VM}`]: `0x${73 * HOURS} ${73 * 3600}x60` },
+		fires: [73 * HOURS + 1],
+		silent: [72 * HOURS, 72 * HOURS + 59, 73 * HOURS + 3],
+		labels: vm,
 	},
 	RegistryManifestIntegrityFailure: {
 		series: { [`${METRIC}_failures${LABELS}`]: "0x9 2x60 0x30" },

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
-import { monitoring, privateRegistry, registryVm } from "../../lab/estate.ts";
+import { caches, monitoring, privateRegistry, published, registryVm } from "../../lab/estate.ts";
 import { loadRules } from "../../lab/monitoring.ts";
 import { Step, until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
@@ -234,6 +234,44 @@ describe("what can't be told is never called whole", () => {
 		const { succeeded, log } = await runProbe({ PUSHGATEWAY_URL: "http://127.0.0.1:1" });
 		expect(log).toMatch(/the Pushgateway http:\/\/127\.0\.0\.1:1 was not reached: .*ECONNREFUSED/);
 		expect(succeeded).toBe(false);
+	});
+});
+
+describe("the VM's own metrics", () => {
+	const hub = caches.find(({ metricsPort }) => metricsPort !== undefined) as (typeof caches)[number];
+
+	it("are what promtool takes, below those of the cache", async () => {
+		await onVm("/opt/registry/upkeep.sh measure");
+		const metrics = await (await fetch(`http://127.0.0.1:${published(hub.metricsPort as number)}/metrics`)).text();
+		expect(metrics).toContain("registry_http_requests_total");
+		expect(metrics).toContain("registry_vm_disk_available_bytes");
+		const inPrometheus = ["exec", "--interactive", monitoring.prometheus.container, "promtool", "check", "metrics"];
+		const { output } = await run("docker", inPrometheus, {
+			input: metrics,
+			env: { DOCKER_HOST: env("LAB_DOCKER_HOST") },
+		});
+		// It also finds fault with names; those of the cache are not ours.
+		expect(output.split("\n").filter((line) => /registry_(vm|cache|scan)|error/.test(line))).toEqual([]);
+	});
+
+	it("say what is left of the disk, as df does, and what a cache had to fetch", async () => {
+		const [size, left] = (await onVm("df --output=size,avail --block-size=1 /opt/registry/data | tail -n 1"))
+			.trim()
+			.split(/\s+/)
+			.map(Number) as [number, number];
+		await until("Prometheus has it", 30, async () => (await ask("registry_vm_disk_size_bytes"))[0]?.value === size);
+		const found = (await ask("registry_vm_disk_available_bytes"))[0]?.value as number;
+		expect(Math.abs(found - left) / size).toBeLessThan(0.1);
+
+		const counter = async (name: string) =>
+			(await ask(`registry_cache_manifest_${name}_total{registry="${hub.name}"}`))[0]?.value as number;
+		const before = { requests: await counter("requests"), misses: await counter("misses") };
+		// crane asks by tag; the registry asks its upstream for the digest, and for the manifest where it does not have it.
+		const image = `127.0.0.1:${published(hub.port)}/${hub.upstream.repository}:1`;
+		for (let i = 0; i < 5; i++) expect((await run("crane", ["manifest", image])).exitCode).toBe(0);
+		await onVm("/opt/registry/upkeep.sh measure");
+		await until("both are counted", 30, async () => (await counter("requests")) >= before.requests + 5);
+		expect((await counter("misses")) - before.misses).toBeLessThanOrEqual(1);
 	});
 });
 

@@ -1,5 +1,8 @@
 /** Every command of the runbooks, as it stands there, in a lab where all is well. */
 import { readdirSync, readFileSync } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateRegistry, STACK } from "../../lab/estate.ts";
 import { checkout, env, onVm, run, up } from "./lab.ts";
@@ -14,8 +17,15 @@ const runbooks = readdirSync(folder).map((name) => {
 	return { name, text, blocks };
 });
 
+/** How one logs in to the registry VM. */
+const VM = `-F ${env("LAB_SSH_CONFIG")} registry`;
+/** A folder with a Dockerfile. */
+let source: string;
+
 beforeAll(async () => {
 	await up();
+	source = await mkdtemp(join(tmpdir(), "runbook-test-"));
+	await writeFile(join(source, "Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n");
 	// So that there is a change to go back from.
 	await run("ssh", ["-F", env("LAB_SSH_CONFIG"), "pve", "sed -i s/timeout:2/timeout:3/ /etc/resolv.conf"]);
 	await up();
@@ -39,10 +49,13 @@ describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {
 				? await run("ssh", ["-F", env("LAB_SSH_CONFIG"), place === "vm" ? "registry" : place, strict])
 				: await run("bash", ["-c", strict], {
 						cwd: checkout,
-						env: { IMAGE: `${env("LAB_REGISTRY")}/canary:latest`, STACK },
+						env: { IMAGE: `${env("LAB_REGISTRY")}/canary:latest`, STACK, VM, SOURCE: source },
 					});
 		expect(exitCode, output).toBe(0);
 	});
 });
 
-afterAll(() => up());
+afterAll(async () => {
+	await rm(source, { recursive: true });
+	await up();
+});

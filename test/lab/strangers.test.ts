@@ -19,7 +19,15 @@ async function ask(method: string, url: string, ...more: string[]): Promise<stri
 
 /** Where programs show their insides, and where files would be, were there a listing. */
 const insides = [
-	...["/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/cmdline", "/debug/vars", "/debug/health", "/metrics"],
+	...[
+		"/debug/pprof/",
+		"/debug/pprof/heap",
+		"/debug/pprof/cmdline",
+		"/debug/vars",
+		"/debug/health",
+		"/metrics",
+		"/vm.prom",
+	],
 	...["/opt/", "/etc/passwd", "/../../../etc/passwd", "/%2e%2e/%2e%2e/etc/passwd", "/tls/privkey.pem", "/htpasswd"],
 ];
 const digest = `sha256:${"0".repeat(64)}`;

@@ -63,7 +63,7 @@ function pullInALoop() {
 			// Silence and a gateway's error are a restart; an answer of another registry is not.
 			if (answer && answer.status < 500 && !answer.text.includes(upstream.repository))
 				wrong.push(`${port}: ${answer.status} ${answer.text}`);
-			await new Promise((resolve) => setTimeout(resolve, 25));
+			await new Promise((resolve) => setTimeout(resolve, 100));
 		}
 	});
 	return async () => {

@@ -2,7 +2,7 @@
 # Managed by Pulumi: a change made here by hand is undone by the next update.
 #
 # upkeep.sh COMMAND [ARGUMENT ...]: runs a command of upkeep.mjs. They take turns, whoever starts them; one that only
-# looks (--dry-run) needs no turn.
+# looks (--dry-run, measure) needs no turn.
 set -eu
 folder=$(cd "$(dirname "$0")" && pwd)
 # shellcheck source=/dev/null
@@ -11,13 +11,14 @@ folder=$(cd "$(dirname "$0")" && pwd)
 command=$1
 shift
 registry=${1-}
-case " $* " in
-*" --dry-run "*) looks=yes ;;
+case " $command $* " in
+" measure "* | *" --dry-run "*) looks=yes ;;
 *) looks= ;;
 esac
 case $command in
 cleanup-tags) set -- --caches "$CACHES" --max-sizes "$MAX_SIZES" "$@" ;;
 fix-broken-blobs | repair) set -- --caches "$CACHES" "$@" ;;
+measure) set -- --scan "$SCAN_METRICS" --caches "$COUNTING" "$VM_METRICS" ;;
 garbage-collect)
 	printf '%s\n' "$REGISTRIES" | grep -qxF -e "$registry" || {
 		echo "usage: garbage-collect.sh $(printf '%s' "$REGISTRIES" | tr '\n' '|') [--dry-run]" >&2

@@ -10,6 +10,7 @@ import { bytesOf, tagsBeyond } from "./cacheSize.ts";
 import { pushCanary } from "./canary.ts";
 import { cleanupTags, removeTag } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
+import { measure } from "./measure.ts";
 import { relink } from "./relink.ts";
 import { repair } from "./repair.ts";
 import { type Finding, scan } from "./scan.ts";
@@ -33,6 +34,7 @@ const commands: Record<string, (args: string[]) => number | Promise<number>> = {
 	"garbage-collect": collectGarbage,
 	canary,
 	repair: repairRepository,
+	measure: measureVm,
 };
 
 try {
@@ -97,6 +99,25 @@ async function canary(args: string[]): Promise<number> {
 	await withRegistry(values.private, join(DATA, values.private), (api) => pushCanary(api, repository));
 	log(`${repository} is there`);
 	return 0;
+}
+
+async function measureVm(args: string[]): Promise<number> {
+	const { values, positionals } = parseArgs({
+		args,
+		allowPositionals: true,
+		options: {
+			private: { type: "string", default: "" },
+			scan: { type: "string", default: "" },
+			caches: { type: "string", default: "" },
+		},
+	});
+	const [file] = positionals;
+	if (file === undefined) throw new UsageError("measure needs the name of the file that it replaces");
+	const pairs = values.caches.split(",").filter(Boolean);
+	const caches = Object.fromEntries(pairs.map((pair) => pair.split("=", 2) as [string, string]));
+	const problems = await measure(file, { data: DATA, scan: values.scan, caches }, Date.now());
+	for (const problem of problems) log(problem);
+	return problems.length > 0 ? 2 : 0;
 }
 
 async function repairRepository(args: string[]): Promise<number> {

@@ -40,7 +40,7 @@ export interface ScanOptions {
 	cache: boolean;
 	/** Removes layer links that lead nowhere; everything else is only reported. */
 	remove: boolean;
-	/** Reads every blob whole and checks its digest; else only the manifests'. */
+	/** Reads every blob whole and checks its digest; else only the manifests', and what has no size in its descriptor. */
 	deep?: boolean;
 }
 
@@ -155,7 +155,11 @@ function scanBlob(
 	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
 	else if (blob.size !== undefined && size !== blob.size)
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
-	else if (deep && (store.digestOf(stored) !== stored || store.digestOf(stored, blob.digest) !== blob.digest))
+	// Where nothing says how long it should be, only its digest tells whether it is whole.
+	else if (
+		(deep || blob.size === undefined) &&
+		(store.digestOf(stored) !== stored || store.digestOf(stored, blob.digest) !== blob.digest)
+	)
 		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
 	// A link that is there and broken is a finding of its own.
 	else if (isMissing(repository.layer(blob.digest)))

@@ -26,7 +26,7 @@ let upstream: Server;
 const asked: string[] = [];
 /** How much of the big blob the registry could give away so far. */
 let given = 0;
-let url: { cache: string; own: string };
+let url: { cache: string; own: string; metrics: string };
 const anyCertificate = new Agent({ connect: { rejectUnauthorized: false } });
 let stop: () => Promise<unknown>;
 
@@ -35,6 +35,13 @@ beforeAll(async () => {
 	await chmod(folder, 0o755); // Where we are root, nginx works as nobody.
 	upstream = createServer((incoming, answer) => {
 		asked.push(`${incoming.method} ${incoming.url}`);
+		if (incoming.url === "/metrics") {
+			const { accept, "accept-encoding": encoding = "" } = incoming.headers;
+			const isPlain = accept === "text/plain; version=0.0.4" && encoding === "";
+			answer.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+			answer.end(isPlain ? "of_the_cache 1\n" : "in another format");
+			return;
+		}
 		if (incoming.url === BLOB) {
 			setTimeout(() => answer.writeHead(200, { "content-length": 3 }).end("abc"), SLOW);
 			return;
@@ -51,8 +58,12 @@ beforeAll(async () => {
 		write();
 	}).listen(0, "127.0.0.1");
 	await once(upstream, "listening");
-	const [cachePort, ownPort] = [await freePort(), await freePort()];
-	url = { cache: `http://127.0.0.1:${cachePort}`, own: `https://127.0.0.1:${ownPort}` };
+	const [cachePort, ownPort, metricsPort] = [await freePort(), await freePort(), await freePort()];
+	url = {
+		cache: `http://127.0.0.1:${cachePort}`,
+		own: `https://127.0.0.1:${ownPort}`,
+		metrics: `http://127.0.0.1:${metricsPort}`,
+	};
 	await mkdir(join(folder, "temp"));
 	await mkdir(join(folder, "tls"));
 	const pair = ["-keyout", "privkey.pem", "-out", "fullchain.pem", "-subj", "/CN=registry.example.com", "-nodes"];
@@ -61,15 +72,16 @@ beforeAll(async () => {
 		uiPort: 1,
 		uiSettings: {},
 		subnet: "172.28.50.0/24",
-		caches: [{ name: "hub", port: cachePort, upstream: "https://example.com", authenticated: false }],
+		caches: [{ name: "hub", port: cachePort, metricsPort, upstream: "https://example.com", authenticated: false }],
 		private: { name: "private", port: ownPort, hostname: "registry.example.com", maxSize: "1GiB" },
 	};
 	const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
 		(name) => `${name}_temp_path ${folder}/temp/${name};`,
 	);
 	const config = nginx(registries(role))
-		.replaceAll(/172\.28\.50\.\d+:5000/g, `127.0.0.1:${(upstream.address() as AddressInfo).port}`)
+		.replaceAll(/172\.28\.50\.\d+:500[01]/g, `127.0.0.1:${(upstream.address() as AddressInfo).port}`)
 		.replaceAll("/etc/nginx/tls", join(folder, "tls"))
+		.replaceAll("/etc/nginx/metrics", join(folder, "metrics"))
 		.replaceAll("/var/cache/nginx", folder)
 		.replaceAll("/dev/stdout", join(folder, "access.log"))
 		.replaceAll("/dev/stderr", join(folder, "error.log"))
@@ -143,4 +155,18 @@ it("nginx itself says that it is well on every port", async () => {
 		expect([statusCode, await body.text()]).toEqual([200, "ok\n"]);
 	}
 	expect(await readFile(join(folder, "access.log"), "utf8")).not.toContain("healthz");
+});
+
+it("the VM's metrics come after the cache's, in whatever format they are asked for; alone, nobody gets them", async () => {
+	const headers = { accept: "application/openmetrics-text;version=1.0.0", "accept-encoding": "gzip" };
+	const ask = async (path: string) => {
+		const { statusCode, body } = await request(url.metrics + path, { headers });
+		return [statusCode, await body.text()];
+	};
+	// Before the first measurement.
+	expect(await ask("/metrics")).toEqual([200, "of_the_cache 1\n"]);
+	await mkdir(join(folder, "metrics"));
+	await writeFile(join(folder, "metrics/vm.prom"), "of_the_vm 2\n");
+	expect(await ask("/metrics")).toEqual([200, "of_the_cache 1\nof_the_vm 2\n"]);
+	expect((await ask("/vm.prom"))[0]).toBe(404);
 });
