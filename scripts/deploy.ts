@@ -12,9 +12,11 @@ import { execa } from "execa";
 import { compareCheckout } from "../components/driftDetection/checkout.ts";
 import { mask, openStack, whatWentWrong } from "../components/driftDetection/detect.ts";
 import { Gatherer } from "../components/driftDetection/report.ts";
+import { registries } from "../components/registryVm/registries.ts";
 import { escapeSlack, sendToSlack } from "../components/slack.ts";
-import { ConfigError } from "../config.ts";
+import { type Config, ConfigError } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
+import { inWords, type Port, watchPorts } from "./portSilence.ts";
 import { stackConfig, stackSecrets } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -60,7 +62,8 @@ interface Outcome {
 }
 
 async function attempt(stack: string): Promise<Outcome> {
-	const { driftDetection } = await stackConfig(stack);
+	const { driftDetection, hosts } = await stackConfig(stack);
+	const ports = portsOf(hosts);
 	const hide = mask(await stackSecrets(stack));
 	const until = Date.now() + PATIENCE;
 	for (;;) {
@@ -74,6 +77,7 @@ async function attempt(stack: string): Promise<Outcome> {
 			const said = event.diagnosticEvent?.message.match(/^(recreated|restarted|removed|put back) .*/gm);
 			if (said) done.push(...said);
 		};
+		const stop = await watchPorts(ports);
 		try {
 			const opened = await openStack({ folder, stack });
 			const { summary } = await opened.up({
@@ -81,20 +85,33 @@ async function attempt(stack: string): Promise<Outcome> {
 				onEvent,
 				onOutput: (text) => process.stderr.write(hide(text)),
 			});
+			const silence = inWords(await stop(), ports);
 			const changes = Object.entries(summary.resourceChanges ?? {}).filter(([action]) => action !== "same");
 			const counts = changes.map(([action, count]) => `${count} ${action}`).join(", ") || "nothing changed";
 			const what = [...new Set(done)].join(", ") || "nobody restarted";
-			return { text: hide(`deployed ${await commit()}: ${counts}; ${what}`), failed: false };
+			return { text: hide(`deployed ${await commit()}: ${counts}; ${what}; ${silence}`), failed: false };
 		} catch (error) {
+			const silences = await stop();
 			if (error instanceof ConcurrentUpdateError && Date.now() < until) {
 				await waitFor(error, stack);
 				continue;
 			}
 			const reasons = gatherer.problems(whatWentWrong(error)).join("\n");
-			const what = done.length > 0 ? `\n${[...new Set(done)].join(", ")}` : "";
+			const what = done.length > 0 ? `\n${[...new Set(done)].join(", ")}; ${inWords(silences, ports)}` : "";
 			return { text: hide(`not deployed: ${await commit()}: ${reasons}${what}`), failed: true };
 		}
 	}
+}
+
+/** Every port of the registry VMs, by its number, and by its host where there are several of them. */
+function portsOf(hosts: Config["hosts"]): Port[] {
+	const vms = hosts.flatMap(({ name, connection, registry }) => (registry ? [{ name, connection, registry }] : []));
+	return vms.flatMap(({ name, connection: { host }, registry }) =>
+		registries(registry).map(({ kind, port }) => ({
+			name: vms.length > 1 ? `${name}:${port}` : String(port),
+			url: `${kind === "private" ? "https" : "http"}://${host}:${port}`,
+		})),
+	);
 }
 
 /** What to say where this commit is not the one to deploy. */

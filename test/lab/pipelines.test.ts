@@ -3,12 +3,12 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { STACK } from "../../lab/estate.ts";
+import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { checkout, containers, env, type Outcome, onVm, run, type StackConfig, up } from "./lab.ts";
 
 type Value = string | { from_secret: string };
@@ -198,17 +198,32 @@ describe("a pull request", () => {
 	});
 });
 
+/** Listens on a port of this machine for what goes to another one. */
+async function forward(from: number, to: number): Promise<TcpServer> {
+	const server = createTcpServer((client) => {
+		const target = connect(to, "127.0.0.1");
+		for (const socket of [client, target]) socket.on("error", () => [client, target].map((one) => one.destroy()));
+		client.pipe(target).pipe(client);
+	}).listen(from, "127.0.0.1");
+	await once(server, "listening");
+	return server;
+}
+
 describe("a merge", () => {
-	it("becomes live, and people are told who was restarted", async () => {
+	it("becomes live, and people are told who was restarted, and how long each port was silent", async () => {
 		const before = await containers();
+		// The lab's ports are elsewhere than its config says.
+		const registries = [...caches, privateRegistry];
+		const ports = await Promise.all(registries.map(({ port }) => forward(port, published(port))));
 		await commit("nginx says it was tried", () =>
 			edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # tried"),
 		);
 		await fresh();
 		const { exitCode, output } = await play("deploy", "push");
 		expect(exitCode, output).toBe(0);
+		for (const port of ports) port.close();
 		expect(told.at(-1)).toMatch(
-			/^:rocket: \*lab\*: deployed [0-9a-f]+ nginx says it was tried: .*restarted registry-nginx/,
+			/^:rocket: \*lab\*: deployed [0-9a-f]+ nginx says it was tried: .*restarted registry-nginx; silent: 5000 for \d+\.\d s, .*5050 for \d+\.\d s$/,
 		);
 		expect(await onVm("grep -c '# tried' /opt/registry/nginx.conf")).toBe("1");
 		expect((await containers())["registry-ghcr"]).toEqual(before["registry-ghcr"]);
