@@ -126,14 +126,14 @@ const examples: Record<string, Example> = {
 	},
 	RegistryCacheHitRateLow: {
 		series: {
-			[`registry_cache_manifest_requests_total${CACHE}`]: "0+1x1000",
-			[`registry_cache_manifest_misses_total${CACHE}`]: "0+0.8x400 320x600",
+			[`registry_cache_manifest_requests_total${CACHE}`]: "0+5x1000",
+			[`registry_cache_manifest_misses_total${CACHE}`]: "0+4x400 1600x600",
 			// Few requests.
 			[`registry_cache_manifest_requests_total${VM}`]: "0+0.01x1000",
 			[`registry_cache_manifest_misses_total${VM}`]: "0+0.01x1000",
 		},
 		fires: [200, 500],
-		silent: [60, 150, 900],
+		silent: [20, 80, 900],
 		labels: { ...vm, registry: "dockerhub" },
 	},
 	RegistryScanFoundBroken: {
@@ -146,9 +146,9 @@ const examples: Record<string, Example> = {
 		labels: { ...vm, registry: "private", problem: "blob-missing" },
 	},
 	RegistryScanStale: {
-		series: { [`registry_scan_last_run_timestamp${VM}`]: `0x${73 * HOURS} ${73 * 3600}x60` },
-		fires: [73 * HOURS + 1],
-		silent: [72 * HOURS, 72 * HOURS + 59, 73 * HOURS + 3],
+		series: { [`registry_scan_last_run_timestamp${VM}`]: `0x${74 * HOURS} ${74 * 3600}x60` },
+		fires: [73 * HOURS + 1, 74 * HOURS],
+		silent: [72 * HOURS, 73 * HOURS, 74 * HOURS + 2],
 		labels: vm,
 	},
 	RegistryManifestIntegrityFailure: {
