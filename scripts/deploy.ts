@@ -74,7 +74,9 @@ async function attempt(stack: string): Promise<Outcome> {
 		const done: string[] = [];
 		const onEvent = (event: EngineEvent) => {
 			gatherer.take(event);
-			const said = event.diagnosticEvent?.message.match(/^(recreated|restarted|removed|put back) .*/gm);
+			const { message = "", severity } = event.diagnosticEvent ?? {};
+			// What Pulumi says to itself has what earlier runs did.
+			const said = severity?.startsWith("info") && message.match(/^(recreated|restarted|removed|put back) .*/gm);
 			if (said) done.push(...said);
 		};
 		const stop = await watchPorts(ports);

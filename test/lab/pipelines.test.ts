@@ -223,7 +223,7 @@ describe("a merge", () => {
 		expect(exitCode, output).toBe(0);
 		for (const port of ports) port.close();
 		expect(told.at(-1)).toMatch(
-			/^:rocket: \*lab\*: deployed [0-9a-f]+ nginx says it was tried: .*restarted registry-nginx; silent: 5000 for \d+\.\d s, .*5050 for \d+\.\d s$/,
+			/^:rocket: \*lab\*: deployed [0-9a-f]+ nginx says it was tried: \d replace, \d update; restarted registry-nginx; silent: 5000 for \d+\.\d s, .*5050 for \d+\.\d s$/,
 		);
 		expect(await onVm("grep -c '# tried' /opt/registry/nginx.conf")).toBe("1");
 		expect((await containers())["registry-ghcr"]).toEqual(before["registry-ghcr"]);
