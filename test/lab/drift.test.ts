@@ -1,6 +1,7 @@
 /** What the program says of an estate that is as declared, and of one that was changed by hand. */
-import { afterAll, describe, expect, it } from "vitest";
-import { containers, drift, onVm, up } from "./lab.ts";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { STACK } from "../../lab/estate.ts";
+import { containers, drift, env, onVm, pulumi, up, type Variant, variant } from "./lab.ts";
 
 const NGINX = "/opt/registry/nginx.conf";
 
@@ -91,5 +92,38 @@ networks: { registry: { external: true } }
 
 	it("leaves nothing to do once it is repaired", async () => {
 		expect((await drift()).exitCode).toBe(0);
+	});
+});
+
+describe("an image that is declared with its digest, and by its whole name", () => {
+	let changed: Variant;
+	beforeAll(async () => {
+		changed = await variant();
+	});
+	afterAll(async () => {
+		await changed[Symbol.asyncDispose]();
+		await onVm(`docker logout localhost:5050
+			rm -rf /opt/registry/data/private/docker/registry/v2/repositories/pinned`);
+		await up();
+	});
+
+	it("is that image: once it runs, there is nothing to do", async () => {
+		const [user, password] = [env("LAB_REGISTRY_USER"), env("LAB_REGISTRY_PASSWORD")];
+		const own = "localhost:5050/pinned/ui:1";
+		// An image has a digest once it was pushed or pulled.
+		await onVm(`docker login localhost:5050 --username '${user}' --password '${password}' 2>/dev/null
+			docker tag joxit/docker-registry-ui:lab ${own} && docker push --quiet ${own}`);
+		const digests = await onVm(`docker inspect --format '{{join .RepoDigests " "}}' ${own}`);
+		const digest = /localhost:5050\/pinned\/ui@(sha256:[0-9a-f]{64})/.exec(digests)?.[1];
+		await changed.configure((config) => {
+			const images = config["homelab-registry:images"] as Record<string, string>;
+			images["ui"] = `${own}@${digest}`;
+			images["registry"] = "docker.io/library/registry:2.8.3";
+		});
+		const { exitCode, output } = await changed.up();
+		expect(exitCode, output).toBe(0);
+		const args = ["preview", "--refresh", "--diff", "--expect-no-changes", "--stack", STACK];
+		const again = await pulumi(args, changed.folder);
+		expect(again.exitCode, again.output).toBe(0);
 	});
 });
