@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { scan } from "../../../../components/registryVm/upkeep/scan.ts";
-import { type ExampleStore, exampleStore } from "./exampleStore.ts";
+import { type ExampleStore, exampleStore, OCI } from "./exampleStore.ts";
 
 /** What is broken has been so for a while: a link that is just being written is not. */
 const look = (example: ExampleStore, more: object = {}) => {
@@ -113,6 +113,17 @@ describe("what is broken is found, and nothing else", () => {
 				const { digest } = example.layer("team/app", "layer amd64");
 				truncateSync(example.store.blobPath(digest), 3);
 				return `team/app wrong-size ${children[0]}`;
+			},
+		],
+		[
+			"a truncated layer of which nothing says how long it should be",
+			({ example }) => {
+				const { digest } = example.layer("tool", "no size");
+				truncateSync(example.store.blobPath(digest), 3);
+				const config = { mediaType: `${OCI}.config.v1+json`, ...example.layer("tool", "{}") };
+				const layers = [{ mediaType: `${OCI}.layer.v1.tar`, digest }];
+				const mediaType = `${OCI}.manifest.v1+json`;
+				return `tool wrong-content ${example.manifest("tool", { schemaVersion: 2, mediaType, config, layers }, "2")}`;
 			},
 		],
 	])("%s", (_, damage) => {
