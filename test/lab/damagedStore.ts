@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { appendFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { tarball } from "../../host/tarball.ts";
@@ -35,6 +35,8 @@ interface Node {
 	edges: { to: Node; lie?: "size" | "mediaType" | "platform" }[];
 	/** Refers to it, but need not have it. */
 	subject?: Node;
+	/** Where it is named by SHA-512: the digest under which a registry stores it. */
+	stored?: string;
 	/** True where no descriptor says its size. */
 	unsized?: boolean;
 }
@@ -74,13 +76,22 @@ export async function makeCase(store: ExampleStore, seed: number): Promise<Case>
 		if (old !== undefined && chance(0.3)) return old;
 		const text = `case ${seed} layer ${made++}\n`.repeat(1 + below(400));
 		const tar = await tarball([{ name: "content", mode: 0o644, content: text }]);
+		const content = gzipSync(tar);
+		const { digest, size } = store.layer(repository, content);
 		const node: Node = {
 			kind: "layer",
-			...store.layer(repository, gzipSync(tar)),
+			digest,
+			size,
 			mediaType: docker ? `${DOCKER}.image.rootfs.diff.tar.gzip` : `${OCI}.layer.v1.tar+gzip`,
 			edges: [],
 			unsized: chance(0.03),
 		};
+		if (chance(0.03)) {
+			Object.assign(node, { digest: `sha512:${createHash("sha512").update(content).digest("hex")}`, stored: digest });
+			const link = store.store.repository(repository).layerLink(node.digest);
+			mkdirSync(dirname(link), { recursive: true });
+			writeFileSync(link, digest);
+		}
 		diffIds.set(node, `sha256:${createHash("sha256").update(tar).digest("hex")}`);
 		shared.push(node);
 		return node;
@@ -241,7 +252,7 @@ export function damage({ store }: ExampleStore, one: Case): void {
 			if (one.damaged.has(node.digest) || node.mediaType.includes("empty")) continue;
 			const isManifest = node.kind === "index" || node.kind === "image";
 			const [data, link] = [
-				store.blobPath(node.digest),
+				store.blobPath(node.stored ?? node.digest),
 				isManifest ? repository.revisionLink(node.digest) : repository.layerLink(node.digest),
 			];
 			if (isManifest && one.noRevisions) continue;
@@ -308,10 +319,10 @@ export function expectedSubjects(one: Case, tag: string, how: { deep: boolean; b
 	return subjects;
 }
 
-/** True where nothing below the tag says what is not so, or leaves out what clients ask for. */
+/** True where nothing below the tag says what is not so, or is what clients do not know. */
 export function tellsNoLies(one: Case, tag: string): boolean {
 	return reachable(one.tags.get(tag) as Node).every(
-		({ edges, unsized }) => !unsized && edges.every(({ lie }) => lie === undefined),
+		({ edges, unsized, stored }) => !unsized && !stored && edges.every(({ lie }) => lie === undefined),
 	);
 }
 
@@ -331,10 +342,18 @@ export function expectedOnDisk(one: Case): Set<string> {
 	for (const [digest, how] of one.damaged) {
 		const manifest = all.some((node) => node.digest === digest && isManifest(node));
 		if (manifest && one.noRevisions) continue;
+		// What is named by SHA-512 has a link by its other digest besides, which leads nowhere where the content is gone.
+		const { stored } = all.find((node) => node.digest === digest) as Node;
+		if (stored !== undefined && how === "gone") subjects.add(stored);
 		const tellsItself = how.endsWith("link") || (manifest ? how !== "unlinked" : how === "gone");
-		if (tellsItself || named.has(digest)) subjects.add(digest);
+		if ((tellsItself && stored === undefined) || named.has(digest)) subjects.add(digest);
 	}
 	return subjects;
+}
+
+/** Under which digests a registry stores what is named by SHA-512. */
+export function namedBySha512(one: Case): string[] {
+	return [...one.tags.values()].flatMap(reachable).flatMap(({ stored }) => stored ?? []);
 }
 
 /** What a scan of the disk may name besides: it looks at sizes, too, and not at what else a descriptor says. */

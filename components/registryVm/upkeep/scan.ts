@@ -1,7 +1,7 @@
 /** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
 import { rmSync, statSync } from "node:fs";
 import { dirname } from "node:path";
-import { type Descriptor, digestOf, ManifestError, parseManifest } from "../../../oci/manifest.ts";
+import { algorithmOf, type Descriptor, digestOf, ManifestError, parseManifest } from "../../../oci/manifest.ts";
 import type { Link, Repository, Store } from "./store.ts";
 
 export const PROBLEMS = [
@@ -150,6 +150,9 @@ function scanBlob(
 	report: Report,
 ): void {
 	// What is named by another algorithm is stored under the name that its link leads to.
+	const link = repository.layer(blob.digest);
+	if (algorithmOf(blob.digest) !== "sha256" && "problem" in link)
+		return report("missing-layer-link", manifest, `needs ${blob.digest}, which ${link.problem} in this repository`);
 	const stored = repository.storedDigest(blob.digest);
 	const size = store.blobSize(stored);
 	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
@@ -162,7 +165,7 @@ function scanBlob(
 	)
 		report("wrong-content", manifest, `needs ${blob.digest}, whose content has another digest`);
 	// A link that is there and broken is a finding of its own.
-	else if (isMissing(repository.layer(blob.digest)))
+	else if (isMissing(link))
 		report("missing-layer-link", manifest, `needs ${blob.digest}, which is there, but not linked in this repository`);
 }
 

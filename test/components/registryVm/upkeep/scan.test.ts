@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -113,6 +114,17 @@ describe("what is broken is found, and nothing else", () => {
 				const { digest } = example.layer("team/app", "layer amd64");
 				truncateSync(example.store.blobPath(digest), 3);
 				return `team/app wrong-size ${children[0]}`;
+			},
+		],
+		[
+			"a layer that is named by SHA-512 and has no link by that name",
+			({ example }) => {
+				const { size } = example.layer("tool", "by another name");
+				const digest = `sha512:${createHash("sha512").update("by another name").digest("hex")}`;
+				const config = { mediaType: `${OCI}.config.v1+json`, ...example.layer("tool", "{}") };
+				const layers = [{ mediaType: `${OCI}.layer.v1.tar`, digest, size }];
+				const mediaType = `${OCI}.manifest.v1+json`;
+				return `tool missing-layer-link ${example.manifest("tool", { schemaVersion: 2, mediaType, config, layers }, "2")}`;
 			},
 		],
 		[
