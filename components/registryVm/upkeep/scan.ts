@@ -151,11 +151,11 @@ function scanBlob(
 ): void {
 	// What is named by another algorithm is stored under the name that its link leads to.
 	const link = repository.layer(blob.digest);
-	if (algorithmOf(blob.digest) !== "sha256" && "problem" in link)
-		return report("missing-layer-link", manifest, `needs ${blob.digest}, which ${link.problem} in this repository`);
 	const stored = repository.storedDigest(blob.digest);
 	const size = store.blobSize(stored);
-	if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
+	if (algorithmOf(blob.digest) !== "sha256" && "problem" in link)
+		report("missing-layer-link", manifest, `needs ${blob.digest}, which ${link.problem} in this repository`);
+	else if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
 	else if (blob.size !== undefined && size !== blob.size)
 		report("wrong-size", manifest, `needs ${blob.digest} with ${blob.size} bytes, and ${size} are there`);
 	// Where nothing says how long it should be, only its digest tells whether it is whole.
