@@ -1,6 +1,6 @@
 /** What the VM has left and what its caches save, as Prometheus reads it: nginx shows it below a cache's own metrics. */
-import { mkdirSync, readFileSync, renameSync, statfsSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { readFileSync, statfsSync } from "node:fs";
+import { replaceMetrics } from "./metricsFile.ts";
 
 /** How long a cache may take to answer, in milliseconds. */
 const DEADLINE = 10_000;
@@ -23,8 +23,8 @@ export interface Measured {
 }
 
 /**
- * Measures and replaces the file in one step: it may be read at any time. Resolves with what could not be measured, a
- * sentence each; the rest is in the file. `now` is in milliseconds since 1970.
+ * Measures, and replaces the file. Resolves with what could not be measured, a sentence each; the rest is in the file.
+ * `now` is in milliseconds since 1970.
  */
 export async function measure(file: string, { data, scan, caches }: Measured, now: number): Promise<string[]> {
 	const { bsize, blocks, bavail, files, ffree } = statfsSync(data);
@@ -56,9 +56,7 @@ export async function measure(file: string, { data, scan, caches }: Measured, no
 		family("registry_vm_measured_timestamp", "gauge", "When, in seconds since 1970.", [["", now / 1000]]),
 		scanOf(scan),
 	].join("");
-	mkdirSync(dirname(file), { recursive: true });
-	writeFileSync(`${file}.half`, text, { mode: 0o644 });
-	renameSync(`${file}.half`, file);
+	replaceMetrics(file, text);
 	return problems;
 }
 

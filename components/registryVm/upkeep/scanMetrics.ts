@@ -1,9 +1,8 @@
 /** What a scan found, for node_exporter's textfile collector. */
-import { mkdirSync, renameSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { replaceMetrics } from "./metricsFile.ts";
 import { type Finding, PROBLEMS } from "./scan.ts";
 
-/** Replaces the file in one step: the collector may read at any time. `now` is in milliseconds since 1970. */
+/** Replaces the file. `now` is in milliseconds since 1970. */
 export function writeScanMetrics(file: string, registries: string[], findings: Finding[], now: number): void {
 	const lines = [
 		"# HELP registry_scan_findings What the last scan of the registry's storage found broken, and did not take away.",
@@ -18,7 +17,5 @@ export function writeScanMetrics(file: string, registries: string[], findings: F
 		"# TYPE registry_scan_last_run_timestamp gauge",
 		`registry_scan_last_run_timestamp ${now / 1000}`,
 	];
-	mkdirSync(dirname(file), { recursive: true });
-	writeFileSync(`${file}.half`, `${lines.join("\n")}\n`, { mode: 0o644 });
-	renameSync(`${file}.half`, file);
+	replaceMetrics(file, `${lines.join("\n")}\n`);
 }

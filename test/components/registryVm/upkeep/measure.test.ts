@@ -1,6 +1,6 @@
 /** What is measured on the VM, with debug servers that answer as registry 2.8.3's, or as what may stand in their place. */
 import { execFileSync } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -91,4 +91,16 @@ it("a disk that can't be measured leaves the former file, which then is too old"
 	const gone = join(folder, "gone");
 	await expect(measure(file(), { data: gone, scan: scan(), caches: {} }, 2000)).rejects.toThrow("ENOENT");
 	expect((await values())["registry_vm_measured_timestamp"]).toBe(1);
+});
+
+it("the file is everybody's to read, also where root's umask is 077", async () => {
+	const own = join(folder, "another", "vm.prom");
+	const before = process.umask(0o077);
+	try {
+		await measure(own, { data: folder, scan: scan(), caches: {} }, 0);
+	} finally {
+		process.umask(before);
+	}
+	expect((await stat(own)).mode & 0o777).toBe(0o644);
+	expect((await stat(join(folder, "another"))).mode & 0o777).toBe(0o755);
 });
