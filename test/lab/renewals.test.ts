@@ -77,6 +77,7 @@ describe("a login key that was set by hand", () => {
 	});
 
 	it("and that its host does not let in, becomes nobody's first copy", async () => {
+		await vaultCli("kv", "metadata", "delete", "secret/woodpecker/never");
 		await changed.configure((config) => {
 			const { pve } = config["homelab-registry:hosts"] as { pve: { key?: object } };
 			pve.key = { ...pve.key, vault: "woodpecker/never", secret: { name: "never", events: ["push"] } };
