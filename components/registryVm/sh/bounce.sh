@@ -178,6 +178,8 @@ as_found() {
 down() {
 	systemctl --quiet disable "$UNIT" 2>/dev/null || true
 	docker compose --project-directory "$here" down
+	# What was measured of a VM that is none any more.
+	rm -rf "$here/metrics"
 }
 
 back_out() {
