@@ -45,7 +45,8 @@ export class KeyMirror extends pulumi.ComponentResource {
 		if (key.secret !== undefined && woodpecker !== undefined) {
 			const value = withNewline(connection.privateKey);
 			const secret = { ...woodpecker, ...key.secret, value, unproved };
-			copies.push(new Secret(`${name}-woodpecker`, secret, { parent: this }));
+			// One that is left to be deleted later, because the update failed before, may have the name of a newer one by then.
+			copies.push(new Secret(`${name}-woodpecker`, secret, { parent: this, deleteBeforeReplace: true }));
 		}
 		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };
 		const file = { present: [line], absent: [], notify: [], effect: "who may log in changes" };
