@@ -11,7 +11,7 @@ import { monitoring, STACK } from "../../lab/estate.ts";
 import { loadRules } from "../../lab/monitoring.ts";
 import { paths } from "../../lab/paths.ts";
 import { Step } from "../../lab/run.ts";
-import { env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { env, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 const step = new Step("test-drift-run");
 const GATEWAY = `http://127.0.0.1:${monitoring.pushgateway.port}`;
@@ -203,6 +203,16 @@ describe("alerts that Prometheus has not loaded", () => {
 		expect(output).toContain("Prometheus has not loaded 1 of the alerts (DriftUnaddressed)");
 		expect(told).toEqual([expect.stringContaining("*Alerts may reach nobody*")]);
 	});
+});
+
+it("a metrics port that Prometheus does not scrape is named, and the run does not end well", async () => {
+	await copy.configure((config) => Object.assign(registryConfig(config).caches[1] as object, { metricsPort: 5002 }));
+	const { exitCode, output } = await drift();
+	await copy.reset();
+	expect(exitCode).toBe(1);
+	expect(output).toContain("Prometheus scrapes no port 5002");
+	expect(output).not.toContain("Prometheus scrapes no port 5001");
+	expect(output).not.toContain("nothing of what was pushed");
 });
 
 describe("what can't be told is an error, never clean", () => {

@@ -55,6 +55,14 @@ describe("a registry VM", () => {
 		expect(services["registry-hub"].ports).toBeUndefined(); // Its debug server is nobody's business.
 	});
 
+	it("asks nginx itself whether it is well", () => {
+		const { test } = compose().services.nginx.healthcheck;
+		expect(test[0]).toBe("CMD-SHELL");
+		expect(test[1]).toMatch(
+			/^wget .* http:\/\/127\.0\.0\.1:\d+\/healthz \|\| curl .* http:\/\/127\.0\.0\.1:\d+\/healthz$/,
+		);
+	});
+
 	it("starts nginx after all of them are healthy", () => {
 		const healthy = { condition: "service_healthy" };
 		const dependsOn = Object.fromEntries(names.map((name) => [`registry-${name}`, healthy]));
