@@ -111,6 +111,7 @@ interface Settings {
 
 /** Of a host in the config, the same. */
 interface HostValues {
+	deferred?: unknown;
 	key?: { vault?: string };
 	registry?: { caches?: { metricsPort?: number }[] };
 }
@@ -131,7 +132,8 @@ async function settingsOf(stack: string): Promise<Settings> {
 		} = (values["monitoring"] || {}) as Record<string, string>;
 		const parsed = driftDetectionConfig.safeParse(values["driftDetection"] || {});
 		const hosts = Object.entries((values["hosts"] ?? {}) as Record<string, HostValues>);
-		const caches = hosts.flatMap(([, { registry }]) => registry?.caches ?? []);
+		const managed = hosts.filter(([, { deferred }]) => deferred === undefined);
+		const caches = managed.flatMap(([, { registry }]) => registry?.caches ?? []);
 		const metricsPorts = caches.flatMap(({ metricsPort }) => (metricsPort === undefined ? [] : [metricsPort]));
 		const copies = Object.fromEntries(hosts.flatMap(([name, { key }]) => (key?.vault ? [[name, key.vault]] : [])));
 		const { mount = nothing.mount } = (values["vault"] ?? {}) as { mount?: string };

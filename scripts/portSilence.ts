@@ -66,6 +66,7 @@ export async function watchPorts(ports: Port[]): Promise<() => Promise<Map<strin
 
 /** A line for people, without a full stop. */
 export function inWords(silences: Map<string, number>, ports: Port[]): string {
+	if (ports.length === 0) return "there are no ports";
 	if (silences.size === 0) return "how long the ports were silent can't be told from here";
 	const silent = [...silences].filter(([, silence]) => silence > 0);
 	const said = silent.map(([name, silence]) => `${name} for ${(silence / 1000).toFixed(1)} s`).join(", ");

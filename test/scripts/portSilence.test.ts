@@ -58,5 +58,6 @@ it("a port that does not answer from here in the first place is said to be so", 
 	const ports = [{ name: "5050", url: `http://127.0.0.1:${await freePort()}` }];
 	const silences = await (await watchPorts(ports))();
 	expect(inWords(silences, ports)).toBe("how long the ports were silent can't be told from here");
+	expect(inWords(new Map(), [])).toBe("there are no ports");
 	expect(inWords(new Map([["5000", 0]]), ports)).toBe("no port was silent; 5050 can't be asked from here");
 });
