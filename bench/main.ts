@@ -1,14 +1,17 @@
 /**
  * make bench: what this program costs beside what people use instead, each figure measured in turn with its peers in one
- * run, and written to docs/benchmarks.md.
+ * run, and written to its chapter of docs/benchmarks.md. The text around the chapters is written by hand.
  */
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { bundle } from "../components/bundle.ts";
 import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
+import { STACK } from "../lab/estate.ts";
 import { paths } from "../lab/paths.ts";
+import { labEnvironment } from "../lab/status.ts";
+import { ansibleCheck } from "./ansible.ts";
 import { compare, type Measured, median, type Way } from "./compare.ts";
 import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
 import { writeStore } from "./store.ts";
@@ -25,34 +28,49 @@ interface Chapter {
 	rows: Measured[];
 }
 
-const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = { probe, memory, scan };
+const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = {
+	estate,
+	probe,
+	memory,
+	scan,
+};
 
 const program = new Command()
 	.name("make bench")
 	.argument("[what...]", `of ${Object.keys(chapters).join(", ")}; all by default`)
 	.option("--rounds <number>", "of each", Number, 3)
 	.action(async (names: string[], { rounds }: { rounds: number }) => {
-		const found: Chapter[] = [];
 		for (const name of names.length > 0 ? names : Object.keys(chapters)) {
 			const chapter = chapters[name];
 			if (chapter === undefined) program.error(`there is no ${name}; there are: ${Object.keys(chapters).join(", ")}`);
 			const folder = await mkdtemp(join(tmpdir(), "bench-"));
 			try {
-				found.push(...(await (chapter as NonNullable<typeof chapter>)(rounds, folder)));
+				const found = await (chapter as NonNullable<typeof chapter>)(rounds, folder);
+				await intoPage(name, inMarkdown(name, found, rounds));
 			} finally {
 				await rm(folder, { recursive: true, force: true });
 			}
 		}
-		const page = inMarkdown(found, rounds);
-		if (names.length === 0) await writeFile(new URL("../docs/benchmarks.md", import.meta.url), page);
-		console.log(page);
 	});
 await program.parseAsync();
+
+/** A look for changes on the lab's hosts, beside Ansible's. */
+async function estate(rounds: number, folder: string): Promise<Chapter[]> {
+	const env = await labEnvironment();
+	const check = `--refresh --expect-no-changes --non-interactive --stack ${STACK}`;
+	const ways: Way[] = [
+		{ name: "pulumi preview --refresh", command: `exec pulumi preview ${check}`, env },
+		await ansibleCheck(folder),
+	];
+	const what =
+		"The lab's registry VM and Proxmox host, as declared. The preview also asks Kubernetes, Vault, Woodpecker and whether each container runs what is declared; Ansible compares files.";
+	return [{ title: "Nothing has changed", what, rows: await compare(ways, rounds) }];
+}
 
 /** The probe beside what looks at images elsewhere. */
 async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 	writeStore(folder, { tags: 300, indexes: 100, layers: 8, repositories: 10 });
-	const what = `300 tags, 100 of them indexes, in 10 repositories; TLS, a password of cost ${CHEAP}, ${LATENCY} ms of latency; each looks at every piece once.`;
+	const what = `300 tags, 100 of them indexes, in 10 repositories; TLS, a password of cost ${CHEAP}, ${LATENCY} ms of latency. The images of a repository share half of their layers with the one before: the probe asks for each piece once, the others once for each tag.`;
 	using server = await registry(folder, CHEAP);
 	using way = await slowly(server.port, LATENCY);
 	using gateway = await pushgateway();
@@ -101,18 +119,24 @@ async function memory(rounds: number, folder: string): Promise<Chapter[]> {
 	const rows: Measured[] = [];
 	for (const tags of [600, 6000]) {
 		const store = join(folder, String(tags));
-		writeStore(store, { tags, indexes: 0, layers: 32, repositories: 20 });
+		writeStore(store, { tags, indexes: 0, layers: 64, repositories: 20 });
 		using server = await registry(store, CHEAP);
 		using gateway = await pushgateway();
 		const { env, command } = await ourProbe(store, `127.0.0.1:${server.port}`, gateway.url);
 		rows.push(...(await compare([{ name: `${tags} tags`, command, env }], tags > 1000 ? 1 : rounds, server)));
 	}
-	return [{ title: "How the probe grows", what: "Images of 32 layers, half of them shared; no latency.", rows }];
+	return [
+		{
+			title: "How the probe grows",
+			what: "Images of 64 layers, half of them shared: 6,000 tags are 192,000 layers. No latency; the registry runs beside it.",
+			rows,
+		},
+	];
 }
 
 /** The scan of the disk beside find over the same tree. */
 async function scan(rounds: number, folder: string): Promise<Chapter[]> {
-	writeStore(join(folder, "private"), { tags: 3000, indexes: 0, layers: 64, repositories: 20 });
+	writeStore(join(folder, "private"), { tags: 6000, indexes: 0, layers: 64, repositories: 20 });
 	const upkeep = join(folder, "upkeep.mjs");
 	await writeFile(
 		upkeep,
@@ -125,7 +149,8 @@ async function scan(rounds: number, folder: string): Promise<Chapter[]> {
 			command: `exec node '${upkeep}' fix-broken-blobs --dry-run --private private '${folder}'`,
 		},
 	];
-	const what = "3,000 images of 64 layers, about 195,000 layer links; the scan compares every link, size and manifest.";
+	const what =
+		"6,000 images of 64 layers, half of them shared, are 198,000 layer links; the scan compares every link, size and manifest.";
 	return [{ title: "A scan of the disk", what, rows: await compare(ways, rounds) }];
 }
 
@@ -149,7 +174,20 @@ function verifyAll(env: Record<string, string>, port: number): Pick<Way, "comman
 	return { command: `exec node bench/walkAll.ts https://127.0.0.1:${port}`, env };
 }
 
-function inMarkdown(all: Chapter[], rounds: number): string {
+/** Puts the chapter in the place of the one of that name, or at the end; the others stay as they were measured. */
+async function intoPage(name: string, chapter: string): Promise<void> {
+	const page = new URL("../docs/benchmarks.md", import.meta.url);
+	const parts = (await readFile(page, "utf8")).split(/(?=^<!-- [a-z]+ -->$)/m);
+	const mark = `<!-- ${name} -->\n`;
+	const part = `${mark}\n${chapter}\n`;
+	const at = parts.findIndex((one) => one.startsWith(mark));
+	if (at === -1) parts.push(`\n${part}`);
+	else parts[at] = at === parts.length - 1 ? part : `${part}\n`;
+	await writeFile(page, parts.join(""));
+	console.log(part);
+}
+
+function inMarkdown(name: string, all: Chapter[], rounds: number): string {
 	const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
 	const parts = all.map(({ title, what, rows }) => {
 		const first = median(rows[0]?.seconds ?? []);
@@ -165,6 +203,6 @@ function inMarkdown(all: Chapter[], rounds: number): string {
 			"| | seconds: least / median / most | times the first | requests | server's processor, s | memory, MiB |";
 		return [`## ${title}`, what, [columns, "| --- | --- | --- | --- | --- | --- |", ...table].join("\n")].join("\n\n");
 	});
-	const intro = `Made by \`make bench\`: ${rounds} rounds, in which the ways take turns, on a machine with ${machine}. Seconds differ from machine to machine; compare what is in one table. Memory is that of the first process of a way.`;
-	return `# What it costs\n\n${intro}\n\n${parts.join("\n\n")}\n`;
+	const made = `Measured on ${new Date().toISOString().slice(0, 10)} with \`make bench\` (\`node bench/main.ts ${name}\`), ${rounds} ${rounds === 1 ? "round" : "rounds"}, on a machine with ${machine}.`;
+	return [...parts, made].join("\n\n");
 }

@@ -10,7 +10,7 @@ export interface Size {
 	tags: number;
 	/** How many of the tags are indexes of two images. */
 	indexes: number;
-	/** In each image; half of them it shares with its neighbour. */
+	/** In each image; half of them are those of the image before it in the same repository. */
 	layers: number;
 	repositories: number;
 }
@@ -18,7 +18,8 @@ export interface Size {
 /** Writes it below `root`, which is what the registry has as its `rootdirectory`. */
 export function writeStore(root: string, { tags, indexes, layers, repositories }: Size): void {
 	const base = join(root, "docker/registry/v2");
-	let made = 0;
+	/** Images, by repository. */
+	const made = new Map<string, number>();
 	for (let tag = 0; tag < tags; tag++) {
 		const repository = `bench/app-${tag % repositories}`;
 		const of = join(base, "repositories", repository);
@@ -44,14 +45,16 @@ export function writeStore(root: string, { tags, indexes, layers, repositories }
 			return { digest, size };
 		};
 		const image = (architecture: string) => {
-			const first = (made++ * layers) / 2;
+			const nth = made.get(repository) ?? 0;
+			made.set(repository, nth + 1);
+			const first = Math.floor((nth * layers) / 2);
 			const all = Array.from({ length: layers }, (_, i) => ({
 				mediaType: `${OCI}.layer.v1.tar`,
-				...layer(`${repository} layer ${Math.floor(first) + i} `.repeat(20)),
+				...layer(`${repository} layer ${first + i} `.repeat(20)),
 			}));
 			// As it is of layers that are not packed.
 			const rootfs = { type: "layers", diff_ids: all.map(({ digest }) => digest) };
-			const created = new Date(made * 1000).toISOString();
+			const created = new Date((nth + 1) * 1000).toISOString();
 			const config = layer(JSON.stringify({ os: "linux", architecture, created, config: {}, rootfs }));
 			const mediaType = `${OCI}.manifest.v1+json`;
 			const body = {

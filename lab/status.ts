@@ -65,11 +65,16 @@ export async function status(): Promise<void> {
 		console.log(`${part.padEnd(widths[0] as number)}  ${how.padEnd(widths[1] as number)}  ${where}`);
 }
 
-/** Exports that a shell takes. */
-export async function printEnvironment(): Promise<void> {
+/** What a process needs in order to work with the lab that is up. Throws a StepError where none is. */
+export async function labEnvironment(): Promise<Record<string, string>> {
 	const engine = await findEngine(new Step("env"));
 	if (engine === undefined) throw new StepError("the lab is not up; run make lab");
-	for (const [name, value] of Object.entries(environment(engine, await readKeys()))) {
+	return environment(engine, await readKeys());
+}
+
+/** Exports that a shell takes. */
+export async function printEnvironment(): Promise<void> {
+	for (const [name, value] of Object.entries(await labEnvironment())) {
 		console.log(`export ${name}='${value.replaceAll("'", `'\\''`)}'`);
 	}
 }

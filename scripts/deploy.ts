@@ -18,6 +18,7 @@ import { type Config, ConfigError } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { inWords, type Port, watchPorts } from "./portSilence.ts";
 import { stackConfig, stackSecrets } from "./stack.ts";
+import { lockOwner } from "./stackLock.ts";
 
 const folder = join(import.meta.dirname, "..");
 
@@ -130,14 +131,13 @@ async function givesWay(branch: string): Promise<Outcome | undefined> {
  * one on another machine may be at work, and is only waited for.
  */
 async function waitFor({ message }: Error, stack: string): Promise<void> {
-	const owner = /created by \S+@(\S+) \(pid (\d+)\)/.exec(message);
-	const [, host, pid] = owner ?? [];
-	if (host === hostname() && pid !== undefined && !isAlive(Number(pid))) {
-		console.error(`the run that held ${stack} (pid ${pid}) has died; its lock is taken away`);
+	const owner = lockOwner(message);
+	if (owner?.host === hostname() && !isAlive(owner.pid)) {
+		console.error(`the run that held ${stack} (pid ${owner.pid}) has died; its lock is taken away`);
 		await execa("pulumi", ["cancel", "--yes", "--stack", stack], { cwd: folder, stdio: "ignore" });
 		return;
 	}
-	console.error(`${stack} is held by ${owner?.[0].replace("created by ", "") ?? "another run"}; waiting`);
+	console.error(`${stack} is held by ${owner?.said ?? "another run"}; waiting`);
 	await sleep(5000);
 }
 

@@ -1,0 +1,211 @@
+/** The state in a bucket and in a database: locks, a run that is killed, a server that goes away, a move of the estate. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { access, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { hostname, tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { STACK } from "../../lab/estate.ts";
+import { until } from "../../lab/run.ts";
+import { lockOwner } from "../../scripts/stackLock.ts";
+import { checkout, type Outcome, pulumi, run, up } from "./lab.ts";
+import { postgres, type StateServer, s3 } from "./stateServers.ts";
+
+/** Says that it runs, and ends when it may. */
+const PROGRAM = `
+const { existsSync, writeFileSync } = require("node:fs");
+const pulumi = require("@pulumi/pulumi");
+module.exports = async () => {
+	writeFileSync("running", "");
+	while (!existsSync("may-end")) await new Promise((resolve) => setTimeout(resolve, 50));
+	new pulumi.ComponentResource("test:index:Thing", "thing");
+	return { token: new pulumi.Config().requireSecret("token") };
+};
+`;
+
+const SECRET = "a-secret-token";
+
+const servers = [
+	{ name: "a bucket of an S3-compatible server", open: s3 },
+	{ name: "a PostgreSQL database", open: postgres },
+];
+
+/** A project with one stack, whose updates hold the lock until they may end. */
+interface Project extends AsyncDisposable {
+	stack(...args: string[]): Promise<Outcome>;
+	mayEnd(): Promise<void>;
+	/** Starts an update, and resolves when it has the lock. */
+	begin(): Promise<{ child: ChildProcess; ended: Promise<number | null> }>;
+}
+
+/** Updated once. */
+async function project({ env }: StateServer): Promise<Project> {
+	const folder = await mkdtemp(join(tmpdir(), "state-test-"));
+	const file = (name: string) => join(folder, name);
+	await writeFile(file("index.js"), PROGRAM);
+	await writeFile(file("package.json"), "{}");
+	await symlink(join(checkout, "node_modules"), file("node_modules"));
+	const runtime = { name: "nodejs", options: { typescript: false } };
+	await writeFile(file("Pulumi.yaml"), JSON.stringify({ name: "state-test", runtime, main: "index.js" }));
+	const name = basename(folder);
+	const stack = (...args: string[]) => pulumi([...args, "--stack", name], folder, env);
+	const mayEnd = () => writeFile(file("may-end"), "");
+	await mayEnd();
+	for (const args of [
+		["stack", "init"],
+		["config", "set", "--secret", "token", SECRET],
+		["up", "--yes", "--skip-preview"],
+	])
+		await succeeds(stack(...args));
+	return {
+		stack,
+		mayEnd,
+		async begin() {
+			for (const name of ["may-end", "running"]) await rm(file(name), { force: true });
+			const args = ["up", "--yes", "--skip-preview", "--non-interactive", "--stack", name];
+			const child = spawn("pulumi", args, { cwd: folder, env: { ...process.env, ...env }, stdio: "ignore" });
+			const ended = once(child, "close").then(([code]) => code as number | null);
+			await until("the update runs", 60, () =>
+				access(file("running")).then(
+					() => true,
+					() => false,
+				),
+			);
+			return { child, ended };
+		},
+		[Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
+	};
+}
+
+async function succeeds(asked: Promise<Outcome>): Promise<Outcome> {
+	const outcome = await asked;
+	expect(outcome.exitCode, outcome.output).toBe(0);
+	return outcome;
+}
+
+// At once, each with a stack of its own: most of it is waiting.
+describe.concurrent.each(servers)("a state in $name", ({ open }) => {
+	let server: StateServer;
+	beforeAll(async () => {
+		server = await open();
+	});
+	afterAll(() => server[Symbol.asyncDispose]());
+
+	it("has its secrets encrypted", async () => {
+		await using made = await project(server);
+		const { output } = await succeeds(made.stack("stack", "export"));
+		expect(output).toContain("ciphertext");
+		expect(output).not.toContain(SECRET);
+		expect((await made.stack("stack", "output", "token", "--show-secrets")).stdout).toBe(SECRET);
+	});
+
+	it("is updated by one run at a time, and the second is told whose the first is", async () => {
+		await using made = await project(server);
+		const { child, ended } = await made.begin();
+		const second = await made.stack("up", "--yes", "--skip-preview");
+		expect(second.exitCode).not.toBe(0);
+		expect(lockOwner(second.output)).toEqual({ host: hostname(), pid: child.pid, said: expect.anything() });
+		await made.mayEnd();
+		expect(await ended).toBe(0);
+		await succeeds(made.stack("up", "--yes", "--skip-preview"));
+	});
+
+	it("is locked by a run that was killed until that lock is taken away, and is as it was before that run", async () => {
+		await using made = await project(server);
+		const { child, ended } = await made.begin();
+		child.kill("SIGKILL");
+		await ended;
+		await made.mayEnd();
+		const locked = await made.stack("up", "--yes", "--skip-preview");
+		expect(locked.exitCode).not.toBe(0);
+		expect(lockOwner(locked.output)?.pid).toBe(child.pid);
+		await succeeds(made.stack("cancel", "--yes"));
+		expect((await made.stack("stack", "output", "token", "--show-secrets")).stdout).toBe(SECRET);
+		await succeeds(made.stack("up", "--yes", "--skip-preview"));
+	});
+
+	// https://github.com/pulumi/pulumi/issues/4679: a state that was gone after the connection had been lost.
+	it("outlives a server that goes away in the middle of an update, which fails", async () => {
+		await using own = await open();
+		await using made = await project(own);
+		const { ended } = await made.begin();
+		await own.stop();
+		await made.mayEnd();
+		expect(await ended).not.toBe(0);
+		await own.start();
+		await made.stack("cancel", "--yes");
+		expect((await made.stack("stack", "output", "token", "--show-secrets")).stdout).toBe(SECRET);
+		await succeeds(made.stack("up", "--yes", "--skip-preview"));
+	});
+});
+
+describe("the estate's state", () => {
+	let folder: string;
+	const opened: StateServer[] = [];
+	beforeAll(async () => {
+		await up();
+		folder = await mkdtemp(join(tmpdir(), "state-move-"));
+	});
+	afterAll(async () => {
+		for (const server of opened) await server[Symbol.asyncDispose]();
+		await rm(folder, { recursive: true });
+	});
+
+	/** As the runbook has it: the stack is made with its file as it is, and filled with the copy. */
+	async function restore(copy: string, env: Record<string, string>): Promise<void> {
+		const machine = await mkdtemp(join(folder, "machine-"));
+		for (const name of ["Pulumi.yaml", `Pulumi.${STACK}.yaml`]) await cp(join(checkout, name), join(machine, name));
+		for (const args of [
+			["stack", "init", STACK],
+			["stack", "import", "--stack", STACK, "--file", copy],
+		])
+			await succeeds(pulumi(args, machine, env));
+	}
+
+	it("goes from a folder to a bucket and on to a database, and nothing is to be done after", async () => {
+		let from: Record<string, string> = {};
+		for (const { name, open } of servers) {
+			const server = await open();
+			opened.push(server);
+			const copy = join(folder, "copy.json");
+			await succeeds(pulumi(["stack", "export", "--stack", STACK, "--file", copy], checkout, from));
+			await restore(copy, server.env);
+			const check = ["preview", "--refresh", "--expect-no-changes", "--stack", STACK];
+			const { exitCode, output } = await pulumi(check, checkout, server.env);
+			expect(exitCode, `${name}: ${output}`).toBe(0);
+			from = server.env;
+		}
+	});
+});
+
+describe("Vault's transit engine", () => {
+	it("encrypts a stack's secrets instead of a passphrase, where the stack is made with it", async () => {
+		const folder = await mkdtemp(join(tmpdir(), "state-transit-"));
+		try {
+			await mkdir(join(folder, "state"));
+			await writeFile(join(folder, "Pulumi.yaml"), JSON.stringify({ name: "transit-test", runtime: "nodejs" }));
+			await run("vault", ["secrets", "enable", "transit"]);
+			const key = await run("vault", ["write", "-f", "transit/keys/pulumi"]);
+			expect(key.exitCode, key.output).toBe(0);
+			const { VAULT_ADDR = "", VAULT_TOKEN = "" } = process.env;
+			const env = {
+				PULUMI_BACKEND_URL: `file://${join(folder, "state")}`,
+				VAULT_SERVER_URL: VAULT_ADDR,
+				VAULT_SERVER_TOKEN: VAULT_TOKEN,
+				PULUMI_CONFIG_PASSPHRASE: "",
+			};
+			const made = await pulumi(["stack", "init", "dev", "--secrets-provider", "hashivault://pulumi"], folder, env);
+			expect(made.exitCode, made.output).toBe(0);
+			const set = ["config", "set", "--secret", "token", SECRET, "--stack", "dev"];
+			expect((await pulumi(set, folder, env)).exitCode).toBe(0);
+			const get = ["config", "get", "token", "--stack", "dev"];
+			expect((await pulumi(get, folder, env)).stdout).toBe(SECRET);
+			const stranger = await pulumi(get, folder, { ...env, VAULT_SERVER_TOKEN: "nobody" });
+			expect(stranger.exitCode).not.toBe(0);
+			expect(stranger.output).not.toContain(SECRET);
+		} finally {
+			await run("vault", ["secrets", "disable", "transit"]);
+			await rm(folder, { recursive: true });
+		}
+	});
+});
