@@ -1,8 +1,15 @@
 /** Programs of this repository as single files, for machines that have Node.js and nothing else. */
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { buildSync } from "esbuild";
+import { buildSync, version } from "esbuild";
 
-const bundles = new Map<string, string>();
+const checkout = join(import.meta.dirname, "..");
+/** Kept from run to run, because esbuild takes longer than all the rest of a program's start. */
+const cache = join(checkout, "node_modules", ".cache", "bundles");
+/** What esbuild reads besides the sources that it names. */
+const SETTINGS = ["package.json", "tsconfig.json"];
 
 export interface BundleOptions {
 	/** The oldest Node.js that has to run it, for example `node18`. */
@@ -13,21 +20,71 @@ export interface BundleOptions {
 	minify?: boolean;
 }
 
+interface Kept {
+	/** SHA-256 of every file that the bundle was made of, by its path from the checkout. */
+	inputs: Record<string, string>;
+	text: string;
+}
+
+const bundles = new Map<string, string>();
+
 /** The program whose main module is `entry`, with all that it imports, as the text of one file. Throws where esbuild refuses it. */
-export function bundle(entry: URL, { target, format = "esm", minify = false }: BundleOptions): string {
-	const known = bundles.get(entry.href);
-	if (known !== undefined) return known;
-	const [file] = buildSync({
-		entryPoints: [fileURLToPath(entry)],
+export function bundle(entry: URL, options: BundleOptions): string {
+	const path = relative(checkout, fileURLToPath(entry));
+	const file = join(cache, `${sha256(JSON.stringify([version, path, options]))}.json`);
+	const text = bundles.get(file) ?? kept(file) ?? build(path, options, file);
+	bundles.set(file, text);
+	return text;
+}
+
+/** The bundle of an earlier run, where everything that it was made of is still the same. */
+function kept(file: string): string | undefined {
+	try {
+		const { inputs, text } = JSON.parse(readFileSync(file, "utf8")) as Kept;
+		return Object.entries(inputs).every(([path, hash]) => hashOf(path) === hash) ? text : undefined;
+	} catch {
+		return undefined; // There is none yet.
+	}
+}
+
+function build(path: string, { target, format = "esm", minify = false }: BundleOptions, file: string): string {
+	const { outputFiles, metafile } = buildSync({
+		entryPoints: [path],
+		absWorkingDir: checkout,
 		bundle: true,
 		write: false,
+		metafile: true,
 		platform: "node",
 		format,
 		target,
 		minify,
 		charset: "utf8",
-	}).outputFiles;
-	if (file === undefined) throw new Error(`esbuild made nothing of ${entry}`);
-	bundles.set(entry.href, file.text);
-	return file.text;
+	});
+	const text = outputFiles[0]?.text;
+	if (text === undefined) throw new Error(`esbuild made nothing of ${path}`);
+	const inputs = Object.fromEntries([...Object.keys(metafile.inputs), ...SETTINGS].map((path) => [path, hashOf(path)]));
+	keep(file, { inputs, text });
+	return text;
+}
+
+/** A checkout that can't be written does without. */
+function keep(file: string, bundle: Kept): void {
+	const half = `${file}.${process.pid}`;
+	try {
+		mkdirSync(cache, { recursive: true });
+		writeFileSync(half, JSON.stringify(bundle));
+		renameSync(half, file);
+	} catch (error) {
+		if (!["EACCES", "EROFS", "ENOSPC"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+	}
+}
+
+/** "absent" where there is no such file. */
+function hashOf(path: string): string {
+	const file = join(checkout, path);
+	return existsSync(file) ? sha256(readFileSync(file)) : "absent";
+}
+
+function sha256(content: string | Buffer): string {
+	return createHash("sha256").update(content).digest("hex");
 }

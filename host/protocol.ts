@@ -6,6 +6,7 @@
  * (docs/adr/0003). The engine keeps track of secrets itself: we tell it that we don't accept
  * them, it hands over plain values and marks what we return wherever the input was secret.
  */
+import { flushCompileCache } from "node:module";
 import { isDeepStrictEqual } from "node:util";
 import * as grpc from "@grpc/grpc-js";
 import enginerpc from "@pulumi/pulumi/proto/engine_grpc_pb.js";
@@ -82,6 +83,8 @@ export async function serve(plugin: Plugin): Promise<void> {
 		),
 	);
 	process.stdout.write(`${port}\n`);
+	// The engine kills its plugins, and Node.js would keep what it has compiled only at a regular end.
+	flushCompileCache();
 	exitWithParent();
 }
 

@@ -136,7 +136,7 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 		await made.stack("cancel", "--yes");
 		expect((await made.stack("stack", "output", "token", "--show-secrets")).stdout).toBe(SECRET);
 		await succeeds(made.stack("up", "--yes", "--skip-preview"));
-	});
+	}, 300_000); // Pulumi tries for long.
 });
 
 describe("the estate's state", () => {

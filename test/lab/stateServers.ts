@@ -40,8 +40,6 @@ export async function s3(): Promise<StateServer> {
 		PULUMI_BACKEND_URL: `s3://${BUCKET}?${query}`,
 		AWS_ACCESS_KEY_ID: key,
 		AWS_SECRET_ACCESS_KEY: secret,
-		// A server that is gone is given up after half a minute instead of two.
-		AWS_MAX_ATTEMPTS: "1",
 	});
 }
 

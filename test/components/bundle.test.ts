@@ -1,0 +1,61 @@
+/** Bundles that are kept from run to run. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { buildSync } from "esbuild";
+import { afterAll, beforeEach, expect, it, vi } from "vitest";
+
+vi.mock("esbuild", async (original) => {
+	const real = await original<typeof import("esbuild")>();
+	return { ...real, buildSync: vi.fn(real.buildSync) };
+});
+
+const folder = mkdtempSync(join(tmpdir(), "bundle-test-"));
+const cache = join(import.meta.dirname, "../../node_modules/.cache/bundles");
+afterAll(() => {
+	for (const name of readdirSync(cache))
+		if (readFileSync(join(cache, name), "utf8").includes(basename(folder))) rmSync(join(cache, name));
+	rmSync(folder, { recursive: true });
+});
+const source = (name: string) => join(folder, name);
+
+/** As a run of its own: nothing is known from the one before but what it kept. */
+async function bundled(target = "node24"): Promise<string> {
+	vi.resetModules();
+	const { bundle } = await import("../../components/bundle.ts");
+	return bundle(pathToFileURL(source("main.ts")), { target });
+}
+
+beforeEach(() => {
+	writeFileSync(source("main.ts"), 'import { word } from "./part.ts";\nconsole.log(word satisfies string);\n');
+	writeFileSync(source("part.ts"), 'export const word = "first";\n');
+	vi.mocked(buildSync).mockClear();
+});
+
+it("a program whose sources are the same is not bundled again, also in another run", async () => {
+	const first = await bundled();
+	vi.mocked(buildSync).mockClear();
+	expect(await bundled()).toBe(first);
+	expect(buildSync).not.toHaveBeenCalled();
+});
+
+it("a change in any of its sources makes it anew", async () => {
+	await bundled();
+	writeFileSync(source("part.ts"), 'export const word = "second";\n');
+	expect(await bundled()).toContain('"second"');
+});
+
+it("a source that is gone is missed, whatever was kept", async () => {
+	await bundled();
+	rmSync(source("part.ts"));
+	vi.spyOn(console, "error").mockImplementation(() => {});
+	await expect(bundled()).rejects.toThrow(/part\.ts/);
+});
+
+it("other options make another bundle", async () => {
+	await bundled("node24");
+	vi.mocked(buildSync).mockClear();
+	await bundled("node18");
+	expect(buildSync).toHaveBeenCalledOnce();
+});
