@@ -32,7 +32,10 @@ test-host: ## FileSet against a bare sshd, without the lab
 bench: lab ## what it costs, beside what people use instead: docs/benchmarks.md
 	@$(with) node bench/main.ts
 
+tour: lab ## run the commands of docs/tour.md against the lab, and put what they print into it
+	@$(with) node lab/tour.ts
+
 test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
 	@$(with) node test/all.ts
 
-.PHONY: help lab lab-found lab-status lab-env lab-down lab-clean check test-host bench test
+.PHONY: help lab lab-found lab-status lab-env lab-down lab-clean check test-host bench tour test

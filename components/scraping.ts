@@ -5,7 +5,7 @@ import { askPrometheus, query } from "./prometheus.ts";
 export interface Expected {
 	/** A metric that was just pushed to a Pushgateway, with the job that it was pushed for; undefined where none was. */
 	pushed: { metric: string; job: string } | undefined;
-	/** Ports of the registry VMs at which metrics are to be scraped. */
+	/** Ports of the registry VMs at which metrics are to be scraped: one that several VMs have, as often as that. */
 	ports: number[];
 }
 
@@ -35,11 +35,12 @@ export async function scrapeProblems(url: string, { pushed, ports }: Expected, p
 	}
 	if (ports.length === 0) return problems;
 	const all = await targets(url);
-	for (const port of ports) {
+	for (const port of new Set(ports)) {
+		const wanted = ports.filter((one) => one === port).length;
 		const of = all.filter(({ scrapeUrl }) => new URL(scrapeUrl).port === String(port));
-		if (of.length === 0)
+		if (of.length < wanted)
 			problems.push(
-				`Prometheus scrapes no port ${port}, where a registry VM shows its metrics: nobody would be told that it is down, or its disk full; add it to scrape_configs`,
+				`Prometheus scrapes ${of.length === 0 ? `no port ${port}` : `port ${port} of ${of.length} machine(s) instead of ${wanted}`}, where a registry VM shows its metrics: nobody would be told that it is down, or its disk full; add it to scrape_configs`,
 			);
 		problems.push(...of.filter(({ health }) => health === "down").map(described));
 	}

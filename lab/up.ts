@@ -213,7 +213,7 @@ function update(): ListrTask<Context>[] {
 				const step = new Step("pulumi-up");
 				const output = await step.run(
 					"pulumi",
-					["up", "--yes", "--non-interactive", "--stack", STACK, "--suppress-progress"],
+					["up", "--yes", "--skip-preview", "--non-interactive", "--stack", STACK, "--suppress-progress"],
 					{ cwd: checkout, env, onLine: passing(task) },
 				);
 				const resources = [...output.matchAll(/Resources:\n((?: +.*\n?)+)/g)]

@@ -17,6 +17,7 @@ import { escapeSlack, sendToSlack } from "../components/slack.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { inWords, type Port, watchPorts } from "./portSilence.ts";
+import { giveSigns, type Place, Watch } from "./signsOfLife.ts";
 import { stackConfig, stackSecrets } from "./stack.ts";
 import { lockOwner } from "./stackLock.ts";
 
@@ -29,16 +30,23 @@ const program = new Command()
 	.name("npm run deploy --")
 	.description("pulumi up of the newest commit, by one run at a time, with a line in Slack of how it ended.")
 	.argument("<stack>", "the stack, for example prod")
-	.action(async (stack: string) => {
-		process.exitCode = await deploy(stack);
+	.option(
+		"--silence <seconds>",
+		"a run on another machine that gives no sign of life for so long is dead, and its lock is taken away",
+		Number,
+		180,
+	)
+	.action(async (stack: string, { silence }: { silence: number }) => {
+		process.exitCode = await deploy({ folder, stack, silence: silence * 1000 });
 	});
 await program.parseAsync().catch((error: unknown) => {
 	console.error(error instanceof ExpectedError ? error.message : error);
 	process.exitCode = 1;
 });
 
-async function deploy(stack: string): Promise<number> {
-	const problem = await attempt(stack).catch((error: unknown) => {
+async function deploy(place: Place): Promise<number> {
+	const { stack } = place;
+	const problem = await attempt(place).catch((error: unknown) => {
 		if (error instanceof ConfigError) return { text: error.message, failed: true };
 		throw error;
 	});
@@ -62,11 +70,13 @@ interface Outcome {
 	failed: boolean;
 }
 
-async function attempt(stack: string): Promise<Outcome> {
+async function attempt(place: Place): Promise<Outcome> {
+	const { stack } = place;
 	const { driftDetection, hosts } = await stackConfig(stack);
 	const ports = portsOf(hosts);
 	const hide = mask(await stackSecrets(stack));
 	const until = Date.now() + PATIENCE;
+	const watch = new Watch(place);
 	for (;;) {
 		// Asked again after each wait: a newer commit's run may have come.
 		const given = driftDetection?.branch && (await givesWay(driftDetection.branch));
@@ -82,6 +92,7 @@ async function attempt(stack: string): Promise<Outcome> {
 		};
 		const stop = await watchPorts(ports);
 		try {
+			await using _signs = await giveSigns(place);
 			const opened = await openStack({ folder, stack });
 			const { summary } = await opened.up({
 				color: "never",
@@ -96,7 +107,7 @@ async function attempt(stack: string): Promise<Outcome> {
 		} catch (error) {
 			const silences = await stop();
 			if (error instanceof ConcurrentUpdateError && Date.now() < until) {
-				await waitFor(error, stack);
+				await waitFor(error, stack, watch);
 				continue;
 			}
 			const reasons = gatherer.problems(whatWentWrong(error)).join("\n");
@@ -127,14 +138,16 @@ async function givesWay(branch: string): Promise<Outcome | undefined> {
 }
 
 /**
- * Waits a while for the run that holds the stack. Where that was on this machine and has died, its lock is taken away;
- * one on another machine may be at work, and is only waited for.
+ * Waits a while for the run that holds the stack, or takes its lock away where it has died: on this machine by its
+ * process, on another one by its signs of life.
  */
-async function waitFor({ message }: Error, stack: string): Promise<void> {
+async function waitFor({ message }: Error, stack: string, watch: Watch): Promise<void> {
 	const owner = lockOwner(message);
-	if (owner?.host === hostname() && !isAlive(owner.pid)) {
-		console.error(`the run that held ${stack} (pid ${owner.pid}) has died; its lock is taken away`);
+	const isHere = owner?.host === hostname();
+	if (owner && (isHere ? !isAlive(owner.pid) : await watch.isDead(owner.host))) {
+		console.error(`the run that held ${stack} (${owner.said}) has died; its lock is taken away`);
 		await execa("pulumi", ["cancel", "--yes", "--stack", stack], { cwd: folder, stdio: "ignore" });
+		await watch.forget(owner.host);
 		return;
 	}
 	console.error(`${stack} is held by ${owner?.said ?? "another run"}; waiting`);

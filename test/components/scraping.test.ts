@@ -79,6 +79,13 @@ it.each([
 	expect(await scrapeProblems(url, { ...nothing, ports: [5001] })).toEqual([expect.stringMatching(message)]);
 });
 
+it("a port that two VMs have, and one of them is scraped", async () => {
+	const { url } = await prometheus([vm("up")]);
+	expect(await scrapeProblems(url, { ...nothing, ports: [5001, 5001] })).toEqual([
+		expect.stringMatching(/scrapes port 5001 of 1 machine\(s\) instead of 2, where a registry VM shows its metrics/),
+	]);
+});
+
 it("one that was not scraped yet is no fault", async () => {
 	const { url } = await prometheus([vm("unknown")]);
 	expect(await scrapeProblems(url, { ...nothing, ports: [5001] })).toEqual([]);

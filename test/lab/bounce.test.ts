@@ -4,11 +4,11 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 	await onVm("docker tag registry:2.8.3 registry:2.8.3-again");
 });

@@ -1,13 +1,13 @@
 /** A private registry that leaves the config: the caches go on, its data stays, and nothing is left that asks for it. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
-import { containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, leave, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 const DATA = "find /opt/registry/data/private -type f -exec sha256sum {} + | sort";
 let changed: Variant;
 let data: string;
 beforeAll(async () => {
-	await up();
+	await begin();
 	data = await onVm(DATA);
 	changed = await variant();
 	await changed.configure((config) => {
@@ -18,7 +18,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 it("is told of in the preview, with what becomes of its data", async () => {

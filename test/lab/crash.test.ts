@@ -9,7 +9,20 @@ import type { Properties } from "../../host/protocol.ts";
 import { registryVm, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { containers, drift, env, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import {
+	begin,
+	containers,
+	drift,
+	env,
+	leave,
+	onVm,
+	pulumi,
+	registryConfig,
+	run,
+	up,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 /**
  * Programs on the VM, wrapped: the one that makes the call number $(cat /run/fault/at) kills the script
@@ -35,7 +48,7 @@ const arm = (kind: "kill" | "hold", at: number | "never", match = "") =>
 const disarm = () => onVm("/usr/bin/rm -rf /run/fault") /* not the wrapped one */;
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	for (const name of wrapped) {
 		const { exitCode } = await run(
 			"ssh",
@@ -53,7 +66,7 @@ beforeAll(async () => {
 afterEach(disarm);
 afterAll(async () => {
 	await onVm(`cd /usr/local/bin && rm -f ${wrapped.join(" ")}`);
-	await up();
+	await leave();
 });
 
 describe("the far side dies at any of its steps", () => {

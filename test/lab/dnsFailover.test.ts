@@ -2,14 +2,14 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { dns, LABEL, names, network, PREFIX, publicDns } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { docker, env, type Outcome, onVm, run, up } from "./lab.ts";
+import { begin, docker, env, type Outcome, onVm, run } from "./lab.ts";
 
 /** A server of another mind at the primary's address. */
 const DOUBLE = `${PREFIX}-dns-double`;
 
 beforeAll(async () => {
 	await restore();
-	await up();
+	await begin();
 });
 afterAll(() => restore());
 

@@ -11,7 +11,7 @@ import { monitoring, STACK } from "../../lab/estate.ts";
 import { loadRules } from "../../lab/monitoring.ts";
 import { paths } from "../../lab/paths.ts";
 import { Step } from "../../lab/run.ts";
-import { env, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import { begin, env, leave, onVm, pulumi, registryConfig, run, type Variant, variant } from "./lab.ts";
 
 const step = new Step("test-drift-run");
 const GATEWAY = `http://127.0.0.1:${monitoring.pushgateway.port}`;
@@ -31,7 +31,7 @@ const slack = createServer((request, response) => {
 let copy: Variant;
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	copy = await variant();
 	await pulumi(["stack", "init", "not-this-one"], copy.folder);
 	await new Promise<void>((resolve) => slack.listen(0, "127.0.0.1", resolve));
@@ -43,7 +43,7 @@ afterAll(async () => {
 	slack.close();
 	await pulumi(["stack", "rm", "--yes", "not-this-one"], copy.folder);
 	await copy[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 /** Runs the command in the copy, in which another stack is selected. */

@@ -6,7 +6,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { monitoring, PREFIX, privateRegistry, published, STACK } from "../../lab/estate.ts";
-import { askVm, checkout, env, onVm, run, up } from "./lab.ts";
+import { askVm, begin, checkout, env, leave, onVm, run } from "./lab.ts";
 import { type Pushed, pushed, STORE, wipe } from "./pushed.ts";
 
 const REPOSITORY = "infra-ci";
@@ -18,7 +18,7 @@ const canary = `node /opt/registry/upkeep.mjs canary --private ${privateRegistry
 let app: Pushed;
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	app = await pushed(REPOSITORY);
 	await wipe();
 	await onVm(canary);
@@ -32,7 +32,7 @@ afterAll(async () => {
 	await app[Symbol.asyncDispose]();
 	const group = `http://127.0.0.1:${monitoring.pushgateway.port}/metrics/job/registry-integrity-probe/instance/${INSTANCE}`;
 	for (const url of [group, `${group}/result/success`]) await fetch(url, { method: "DELETE" });
-	await up();
+	await leave();
 });
 
 /** One run of the probe, as in the cluster but for where it runs. */

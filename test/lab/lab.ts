@@ -59,6 +59,31 @@ export async function up(): Promise<Outcome> {
 	return outcome;
 }
 
+/** Where a file notes that it left its estate as declared, for the next one of the same run. */
+const mark = join(tmpdir(), `homelab-registry-clean-${process.ppid}-${process.env["LAB_ESTATE"] ?? "first"}`);
+
+/** Before a file's tests: the estate as the program declares it, which is nothing to do where the file before left it so. */
+export async function begin(): Promise<void> {
+	if (process.env[CLEAN] === undefined) await up();
+	delete process.env[CLEAN];
+}
+
+/** After a file's tests: the same. */
+export async function leave(): Promise<void> {
+	await up();
+	await writeFile(mark, "");
+}
+
+/** Drops that note: from here on, this file may change the estate. */
+export async function takeNote(): Promise<void> {
+	const isClean = await rm(mark).then(
+		() => true,
+		() => false,
+	);
+	if (isClean) process.env[CLEAN] = "1";
+}
+const CLEAN = "LAB_IS_CLEAN";
+
 /** The drift check: exit code 0 only where there is nothing to do. */
 export function drift(): Promise<Outcome> {
 	return pulumi(["preview", "--refresh", "--diff", "--expect-no-changes", "--stack", STACK]);

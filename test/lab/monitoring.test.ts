@@ -10,7 +10,7 @@ import { caches, monitoring, privateRegistry, published, registryVm } from "../.
 import { loadRules } from "../../lab/monitoring.ts";
 import { Step, until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { docker, drift, env, loggedIn, onVm, run, up, variant } from "./lab.ts";
+import { begin, docker, drift, env, leave, loggedIn, onVm, run, up, variant } from "./lab.ts";
 
 const step = new Step("test-monitoring");
 const METRIC = "registry_manifest_integrity";
@@ -22,7 +22,7 @@ let folder: string;
 let client: { env: Record<string, string> };
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	engine = (await findEngine(step)) as Engine;
 	folder = await mkdtemp(join(tmpdir(), "monitoring-test-"));
 	client = await loggedIn(folder);
@@ -35,7 +35,7 @@ afterAll(async () => {
 	await onVm(`rm -rf ${data}/repositories/monitoring; ${canary}`);
 	await loadRules(engine, step);
 	await rm(folder, { recursive: true });
-	await up();
+	await leave();
 });
 
 const canary = `node /opt/registry/upkeep.mjs canary --private ${privateRegistry.name} canary`;

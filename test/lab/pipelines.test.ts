@@ -1,5 +1,5 @@
 /** The pipelines in .woodpecker, step by step, as Woodpecker runs them, against the lab. */
-import { spawn } from "node:child_process";
+import { type SpawnOptionsWithoutStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
 import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
-import { checkout, containers, env, type Outcome, onVm, run, type StackConfig, up } from "./lab.ts";
+import { begin, checkout, containers, env, leave, type Outcome, onVm, run, type StackConfig } from "./lab.ts";
 
 type Value = string | { from_secret: string };
 interface Step {
@@ -64,7 +64,7 @@ const git = async (cwd: string, ...args: string[]) => {
 };
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	await new Promise<void>((resolve) => slack.listen(0, "127.0.0.1", resolve));
 	folder = await mkdtemp(join(tmpdir(), "pipelines-test-"));
 	[origin, clone] = [join(folder, "origin"), join(folder, "clone")];
@@ -81,7 +81,7 @@ beforeAll(async () => {
 afterAll(async () => {
 	slack.close();
 	await rm(folder, { recursive: true });
-	await up();
+	await leave();
 });
 
 /** A commit on master, after the change. */
@@ -253,17 +253,46 @@ describe("a merge", () => {
 		expect(output).not.toContain("refresh");
 	});
 
-	it("killed half-way: the next run takes its lock over, and finishes", async () => {
+	// A host name of its own is all that Pulumi and the next run know of another machine.
+	const namespaces = process.getuid?.() === 0 ? ["--uts"] : ["--user", "--map-root-user", "--uts"];
+	const elsewhere = ["unshare", ...namespaces, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"];
+	const start = (command: string[], options: SpawnOptionsWithoutStdio) =>
+		spawn(command[0] as string, command.slice(1), { ...options, cwd: clone });
+
+	it.each([
+		["on this machine", []],
+		["on another machine", elsewhere],
+	])("killed half-way %s: the next run takes its lock over, and finishes", async (_, place) => {
 		await fresh();
 		const [step] = (await workflow("deploy")).steps as [Step];
-		const options = { cwd: clone, detached: true, env: environment(step, "push") };
-		const child = spawn("node", ["scripts/deploy.ts", STACK], { ...options, stdio: ["ignore", "ignore", "pipe"] });
+		const env = environment(step, "push");
+		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "6"];
+		const child = start([...place, ...deploy], { detached: true, env });
 		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refresh")) break;
 		process.kill(-(child.pid as number), "SIGKILL");
 		if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
-		const { exitCode, output } = await play("deploy", "push");
+		const { exitCode, output } = await run("node", deploy.slice(1), { cwd: clone, env });
 		expect(exitCode, output).toBe(0);
-		expect(output).toMatch(/the run that held lab \(pid \d+\) has died; its lock is taken away/);
+		expect(output).toMatch(/the run that held lab \(\S+ \(pid \d+\).*\) has died; its lock is taken away/);
+		if (place.length > 0) expect(output).toMatch(/lab is held by \S+@elsewhere .*; waiting/);
+		expect((await run("pulumi", ["stack", "tag", "ls", "--stack", STACK])).output).not.toContain("deploy.");
+	});
+
+	it("at work on another machine, longer than the silence that means death: the next run waits for it", async () => {
+		await fresh();
+		const [step] = (await workflow("deploy")).steps as [Step];
+		const env = environment(step, "push");
+		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "3"];
+		const child = start([...elsewhere, ...deploy], { env });
+		const ended = once(child, "close");
+		await new Promise<void>((resolve) => {
+			child.stderr.setEncoding("utf8").on("data", (part: string) => part.includes("refresh") && resolve());
+		});
+		const { exitCode, output } = await run("node", deploy.slice(1), { cwd: clone, env });
+		expect(exitCode, output).toBe(0);
+		expect(output).toMatch(/lab is held by \S+@elsewhere .*; waiting/);
+		expect(output).not.toContain("has died");
+		expect((await ended)[0]).toBe(0);
 	});
 });
 

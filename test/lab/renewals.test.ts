@@ -6,19 +6,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { loginByKubernetes } from "../../components/vault.ts";
 import { STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { containers, env, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, env, leave, onVm, pulumi, run, type Variant, variant } from "./lab.ts";
 
 let folder: string;
 let changed: Variant;
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "renewals-test-"));
-	await up();
+	await begin();
 	changed = await variant();
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
 	await rm(folder, { recursive: true });
-	await up();
+	await leave();
 });
 
 const vaultCli = (...args: string[]) => run("vault", args);

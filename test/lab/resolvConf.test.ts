@@ -4,7 +4,20 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { dns, NET, names, publicDns, STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { checkout, docker, drift, env, hostConfig, type Outcome, run, up, type Variant, variant } from "./lab.ts";
+import {
+	begin,
+	checkout,
+	docker,
+	drift,
+	env,
+	hostConfig,
+	leave,
+	type Outcome,
+	run,
+	up,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 const DECLARED = `search viktorbarzin.lan
 nameserver ${dns.address}
@@ -13,7 +26,7 @@ options timeout:2 attempts:2
 `;
 let changed: Variant;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 });
 afterEach(async () => {
@@ -22,7 +35,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 const ask = (command: string): Promise<Outcome> => run("ssh", ["-F", env("LAB_SSH_CONFIG"), "pve", command]);

@@ -4,7 +4,21 @@ import { once } from "node:events";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { caches, dns, NET, names, PREFIX, publicDns, registryVm, STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { askVm, checkout, containers, docker, drift, hostConfig, onVm, run, up, type Variant, variant } from "./lab.ts";
+import {
+	askVm,
+	begin,
+	checkout,
+	containers,
+	docker,
+	drift,
+	hostConfig,
+	leave,
+	onVm,
+	run,
+	up,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 const NETPLAN = "/etc/netplan/50-cloud-init.yaml";
 const DROP_IN = "/etc/systemd/resolved.conf.d/10-internal-dns.conf";
@@ -12,13 +26,13 @@ const both = `${dns.address} ${publicDns.address}`;
 
 let changed: Variant;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 });
 afterEach(() => changed.reset());
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 /** Changes what is declared of the VM in the copy's config. */

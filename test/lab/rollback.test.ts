@@ -1,12 +1,12 @@
 /** What is broken is refused before it is live, or put back when only running it can tell. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { caches, published } from "../../lab/estate.ts";
-import { containers, drift, onVm, run, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, drift, leave, onVm, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 let bounce: number;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 	bounce = await normalBounce();
 });
@@ -16,7 +16,7 @@ afterEach(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 const files = () => onVm("sha256sum /opt/registry/*.* /opt/registry/tls/* /opt/registry/htpasswd");

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { privateRegistry, STACK } from "../../lab/estate.ts";
-import { checkout, env, onVm, run, up } from "./lab.ts";
+import { begin, checkout, env, leave, onVm, run, up } from "./lab.ts";
 import { wipe } from "./pushed.ts";
 
 const folder = `${checkout}/docs/runbooks`;
@@ -23,7 +23,7 @@ const VM = `-F ${env("LAB_SSH_CONFIG")} registry`;
 let source: string;
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	source = await mkdtemp(join(tmpdir(), "runbook-test-"));
 	await writeFile(join(source, "Dockerfile"), "FROM scratch\nCOPY Dockerfile /\n");
 	// So that there is a change to go back from.
@@ -57,5 +57,5 @@ describe.each(runbooks)("docs/runbooks/$name", ({ text, blocks }) => {
 
 afterAll(async () => {
 	await rm(source, { recursive: true });
-	await up();
+	await leave();
 });

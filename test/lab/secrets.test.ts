@@ -10,7 +10,7 @@ import type { StackReport } from "../../components/driftDetection/report.ts";
 import { inSlack } from "../../components/driftDetection/words.ts";
 import { STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { env, type Outcome, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { begin, env, leave, type Outcome, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 /** Some of each secret that is nowhere by chance. The Docker Hub password is changed by the test, from one to the other. */
 const newPassword = `dockerhub-new-${randomBytes(12).toString("hex")}`;
@@ -22,7 +22,7 @@ const outputs: Outcome[] = [];
 let processes = "";
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	const key = async (name: string) => (await readFile(join(paths.keys, name), "utf8")).split("\n");
 	secrets = {
 		"the SSH key": (await key("login"))[2] as string,
@@ -65,7 +65,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 /** What Slack would be told of that hand edit. */

@@ -1,7 +1,7 @@
 /** npm run status: the estate on one screen, whatever is down. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { proxmox, STACK } from "../../lab/estate.ts";
-import { docker, onVm, run, up } from "./lab.ts";
+import { begin, docker, leave, onVm, run } from "./lab.ts";
 
 interface Line {
 	subject: string;
@@ -17,8 +17,8 @@ const status = async () => {
 	return { exitCode, output, lines, of };
 };
 
-beforeAll(() => up());
-afterAll(() => up());
+beforeAll(begin);
+afterAll(leave);
 
 it("has every host, container and port, the name servers, the certificate, and what is deferred", async () => {
 	const { of } = await status();

@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { vmImages } from "../../lab/machines.ts";
-import { onVm, run, up } from "./lab.ts";
+import { begin, leave, onVm, run, up } from "./lab.ts";
 
 const OLD = "/srv/old-way";
 const names = ["one", "two"];
@@ -47,7 +47,7 @@ const whoAnswers = (port: number) =>
 	);
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	await write(`${OLD}/docker-compose.yml`, oldCompose);
 	await write(`${OLD}/nginx.conf`, oldNginx);
 	for (const name of names) await write(`${OLD}/config-${name}.yml`, config(name));
@@ -58,7 +58,7 @@ beforeAll(async () => {
 afterAll(async () => {
 	await old("down --volumes");
 	await onVm(`rm -rf ${OLD}`);
-	await up();
+	await leave();
 });
 
 describe("trap 1 and 18: a recreated registry gets another's address", () => {

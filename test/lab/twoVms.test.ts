@@ -4,12 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { registryVm, STACK } from "../../lab/estate.ts";
-import { containers, drift, hostConfig, type Outcome, pulumi, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, drift, hostConfig, leave, type Outcome, pulumi, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 let preview: Outcome;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 	await changed.configure((config) => {
 		const { hostname } = registryVm;
@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 it("are previewed: the second one is new, with a probe of its own, and the first one stays as it is", () => {

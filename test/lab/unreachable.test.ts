@@ -2,18 +2,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { proxmox, registryVm } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { docker, drift, env, hostConfig, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { begin, docker, drift, env, hostConfig, leave, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 const NGINX = "/opt/registry/nginx.conf";
 let changed: Variant;
 beforeAll(async () => {
-	await up();
+	await begin();
 	changed = await variant();
 });
 afterEach(() => changed.reset());
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 describe("while the Proxmox host is down", () => {

@@ -4,21 +4,21 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { caches, published } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { askVm, docker, env, monitoringImage, onVm, run, up, variant } from "./lab.ts";
+import { askVm, begin, docker, env, leave, monitoringImage, onVm, run, up, variant } from "./lab.ts";
 import { type Pushed, pushed, wipe } from "./pushed.ts";
 
 const REPOSITORY = "upkeep/app";
 let app: Pushed;
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	await wipe();
 	app = await pushed(REPOSITORY);
 });
 afterEach(wipe);
 afterAll(async () => {
 	await app[Symbol.asyncDispose]();
-	await up();
+	await leave();
 });
 
 describe("garbage collection", () => {

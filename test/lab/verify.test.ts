@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { caches, published } from "../../lab/estate.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { checkout, env, loggedIn, onVm, run, up } from "./lab.ts";
+import { begin, checkout, env, loggedIn, onVm, run } from "./lab.ts";
 
 const REPOSITORY = "verify/app";
 const image = `${env("LAB_REGISTRY")}/${REPOSITORY}:latest`;
@@ -16,7 +16,7 @@ let folder: string;
 let client: { env: Record<string, string> };
 
 beforeAll(async () => {
-	await up();
+	await begin();
 	folder = await mkdtemp(join(tmpdir(), "verify-test-"));
 	client = await loggedIn(folder);
 });
