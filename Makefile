@@ -32,7 +32,7 @@ test-host: ## FileSet against a bare sshd, without the lab
 bench: lab ## what it costs, beside what people use instead: docs/benchmarks.md
 	@$(with) node bench/main.ts
 
-tour: lab ## run the commands of docs/tour.md against the lab, and put what they print into it
+tour: lab ## run the commands of README.md and docs/tour.md against the lab, and put what they print there
 	@$(with) node lab/tour.ts
 
 test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
