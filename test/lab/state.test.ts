@@ -88,7 +88,7 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 	let server: StateServer;
 	beforeAll(async () => {
 		server = await open();
-	});
+	}, 900_000); // Its program may have to be built first.
 	afterAll(() => server[Symbol.asyncDispose]());
 
 	it("has its secrets encrypted", async () => {
