@@ -1,5 +1,5 @@
 /** Servers that keep Pulumi's state, as this estate's people would run them: an S3-compatible one and a PostgreSQL. */
-import { chown, mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -19,9 +19,8 @@ export interface StateServer extends AsyncDisposable {
 
 const VERSITYGW: Tool = { name: "versitygw", binary: "versitygw", inside: true };
 const BUCKET = "pulumi";
-/** Debian's nobody: PostgreSQL refuses to be root's. */
-const NOBODY = 65534;
-const asNobody = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : undefined;
+/** PostgreSQL refuses to be root's: in a namespace, root is nobody to itself, and still reads its own folders. */
+const asNobody = process.getuid?.() === 0 ? ["unshare", "--user", "--map-user=65534", "--map-group=65534"] : ["env"];
 
 /** versitygw, whose buckets are folders. */
 export async function s3(): Promise<StateServer> {
@@ -49,14 +48,14 @@ export async function postgres(): Promise<StateServer> {
 	const path = "/usr/lib/postgresql/15/bin/postgres";
 	const program = await debianProgram(new Step("postgres"), path, ["postgresql-15", ...libraries]);
 	const folder = await mkdtemp(join(tmpdir(), "state-postgres-"));
-	if (asNobody) await chown(folder, NOBODY, NOBODY);
 	const data = join(folder, "data");
-	const options = { ...asNobody, cwd: folder, env: { LC_ALL: "C", LD_LIBRARY_PATH: program.libraries } };
+	const options = { cwd: folder, env: { LC_ALL: "C", LD_LIBRARY_PATH: program.libraries } };
+	const [wrapper, ...wrapping] = asNobody as [string];
 	const initialise = ["-D", data, "-U", "pulumi", "--auth", "trust", "--no-sync"];
-	await execa(join(program.path, "../initdb"), initialise, options);
+	await execa(wrapper, [...wrapping, join(program.path, "../initdb"), ...initialise], options);
 	const port = await freePort();
-	const args = ["-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder];
-	return serve({ program: program.path, args, options, port, folder }, "SIGINT", {
+	const args = [...wrapping, program.path, "-D", data, "-h", "127.0.0.1", "-p", String(port), "-k", folder];
+	return serve({ program: wrapper, args, options, port, folder }, "SIGINT", {
 		PULUMI_BACKEND_URL: `postgres://pulumi@127.0.0.1:${port}/postgres?sslmode=disable`,
 	});
 }
