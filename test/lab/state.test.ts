@@ -88,6 +88,8 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 	let server: StateServer;
 	beforeAll(async () => {
 		server = await open();
+		// As by `pulumi login`: whoever comes first makes the table in a database, and two at once collide.
+		await succeeds(pulumi(["whoami"], checkout, server.env));
 	}, 900_000); // Its program may have to be built first.
 	afterAll(() => server[Symbol.asyncDispose]());
 
