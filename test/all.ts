@@ -15,7 +15,7 @@ const userlands = ["host-trixie", "host-noble", "host-jammy"];
 const folder = await mkdtemp(join(tmpdir(), "test-results-"));
 const all: Results = { passed: 0, failed: 0, skipped: 0, files: {}, failures: [] };
 
-const [second] = await Promise.all([startSecondEstate(), vitest("unit", "host", ...userlands)]);
+const [second] = await Promise.all([startSecondEstate(), vitest("unit"), vitest("host", ...userlands)]);
 await Promise.all([vitest("lab"), second && vitest("second")]);
 await vitest("alone");
 
