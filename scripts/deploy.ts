@@ -83,7 +83,12 @@ async function attempt(place: Place): Promise<Outcome> {
 		if (given) return given;
 		const gatherer = new Gatherer();
 		const done: string[] = [];
+		await using signs = new AsyncDisposableStack();
+		let isAtWork = false;
 		const onEvent = (event: EngineEvent) => {
+			// The first event comes when the lock is taken.
+			if (!isAtWork) signs.use(giveSigns(place));
+			isAtWork = true;
 			gatherer.take(event);
 			const { message = "", severity } = event.diagnosticEvent ?? {};
 			// What Pulumi says to itself has what earlier runs did.
@@ -92,7 +97,6 @@ async function attempt(place: Place): Promise<Outcome> {
 		};
 		const stop = await watchPorts(ports);
 		try {
-			await using _signs = await giveSigns(place);
 			const opened = await openStack({ folder, stack });
 			const { summary } = await opened.up({
 				color: "never",
@@ -144,10 +148,9 @@ async function givesWay(branch: string): Promise<Outcome | undefined> {
 async function waitFor({ message }: Error, stack: string, watch: Watch): Promise<void> {
 	const owner = lockOwner(message);
 	const isHere = owner?.host === hostname();
-	if (owner && (isHere ? !isAlive(owner.pid) : await watch.isDead(owner.host))) {
+	if (owner && (isHere ? !isAlive(owner.pid) : await watch.isDead(owner))) {
 		console.error(`the run that held ${stack} (${owner.said}) has died; its lock is taken away`);
 		await execa("pulumi", ["cancel", "--yes", "--stack", stack], { cwd: folder, stdio: "ignore" });
-		await watch.forget(owner.host);
 		return;
 	}
 	console.error(`${stack} is held by ${owner?.said ?? "another run"}; waiting`);

@@ -1,10 +1,13 @@
 /**
- * Signs of life of a deploy, in the stack's tags, which a state of every kind has: by them, a run on another machine can
- * tell whether the one whose lock it finds is still at work.
+ * Signs of life of the deploy that holds a stack, in one of the stack's tags, which a state of every kind has: by them, a
+ * run on another machine can tell whether the one whose lock it finds is still at work. A sign is the machine's name and
+ * its time; the last one stays, and says nothing about a lock that is newer.
  */
-import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import { execa } from "execa";
+import type { LockOwner } from "./stackLock.ts";
+
+const TAG = "deploy";
 
 export interface Place {
 	stack: string;
@@ -14,15 +17,13 @@ export interface Place {
 	silence: number;
 }
 
-/** Gives signs for this machine until it is disposed of; the first one has been given when it resolves. */
-export async function giveSigns(place: Place): Promise<AsyncDisposable> {
-	const tag = tagOf(hostname());
+/** Gives signs for this machine, which holds the lock, until it is disposed of. */
+export function giveSigns(place: Place): AsyncDisposable {
 	const give = async () => {
-		const { failed, stderr } = await tags(place, "set", tag, `${hostname()} ${new Date().toISOString()}`);
+		const { failed, stderr } = await tag(place, "set", TAG, `${hostname()} ${new Date().toISOString()}`);
 		if (failed) console.error(`no sign of life for runs on other machines: ${stderr}`);
 	};
-	await give();
-	let last = Promise.resolve();
+	let last = give();
 	const timer = setInterval(() => {
 		last = last.then(give);
 	}, place.silence / 6);
@@ -30,44 +31,34 @@ export async function giveSigns(place: Place): Promise<AsyncDisposable> {
 		async [Symbol.asyncDispose]() {
 			clearInterval(timer);
 			await last;
-			await tags(place, "rm", tag);
 		},
 	};
 }
 
-/** Looks for the signs of runs on other machines, by this machine's clock alone. */
+/** Looks for the signs of a run on another machine; how long none came is measured by this machine's clock alone. */
 export class Watch {
 	readonly #place: Place;
-	#seen: { sign: string; since: number } | undefined;
+	#seen: { sign: string; at: number } | undefined;
 
 	constructor(place: Place) {
 		this.#place = place;
 	}
 
 	/**
-	 * True where the run on the machine of that name has given signs, and none for the whole silence while it was watched.
-	 * One that never gave any, as `pulumi up` on a laptop, is not judged.
+	 * True where that run has given signs since it took the lock, and none for the whole silence while it was watched. One
+	 * that never gave any, as `pulumi up` on a laptop, is not judged.
 	 */
-	async isDead(host: string): Promise<boolean> {
-		const { failed, stdout } = await tags(this.#place, "get", tagOf(host));
+	async isDead({ host, since }: LockOwner): Promise<boolean> {
+		const { failed, stdout: sign } = await tag(this.#place, "get", TAG);
 		const now = performance.now();
-		if (failed) this.#seen = undefined;
-		else if (this.#seen?.sign !== stdout) this.#seen = { sign: stdout, since: now };
-		return this.#seen !== undefined && now - this.#seen.since >= this.#place.silence;
-	}
-
-	/** Removes what a dead run left. */
-	async forget(host: string): Promise<void> {
-		this.#seen = undefined;
-		await tags(this.#place, "rm", tagOf(host));
+		const [from, time] = sign.split(" ");
+		const isOfThisRun = !failed && from === host && since !== undefined && new Date(time ?? Number.NaN) >= since;
+		if (!isOfThisRun) this.#seen = undefined;
+		else if (this.#seen?.sign !== sign) this.#seen = { sign, at: now };
+		return this.#seen !== undefined && now - this.#seen.at >= this.#place.silence;
 	}
 }
 
-/** Pulumi takes no more than 40 characters. */
-function tagOf(host: string): string {
-	return `deploy.${createHash("sha256").update(host).digest("hex").slice(0, 16)}`;
-}
-
-function tags({ stack, folder }: Place, ...args: string[]) {
+function tag({ stack, folder }: Place, ...args: string[]) {
 	return execa("pulumi", ["stack", "tag", ...args, "--stack", stack], { cwd: folder, reject: false, stdin: "ignore" });
 }

@@ -106,7 +106,8 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 		const { child, ended } = await made.begin();
 		const second = await made.stack("up", "--yes", "--skip-preview");
 		expect(second.exitCode).not.toBe(0);
-		expect(lockOwner(second.output)).toEqual({ host: hostname(), pid: child.pid, said: expect.anything() });
+		const owner = { host: hostname(), pid: child.pid, since: expect.any(Date), said: expect.anything() };
+		expect(lockOwner(second.output)).toEqual(owner);
 		await made.mayEnd();
 		expect(await ended).toBe(0);
 		await succeeds(made.stack("up", "--yes", "--skip-preview"));
