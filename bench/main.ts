@@ -1,6 +1,6 @@
 /**
  * make bench: what this program costs beside what people use instead, each figure measured in turn with its peers in one
- * run, and written to its chapter of docs/benchmarks.md. The text around the chapters is written by hand.
+ * run, and written to its chapter of docs/benchmarks.md. The text before the first chapter is written by hand.
  */
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
@@ -174,17 +174,15 @@ function verifyAll(env: Record<string, string>, port: number): Pick<Way, "comman
 	return { command: `exec node bench/walkAll.ts https://127.0.0.1:${port}`, env };
 }
 
-/** Puts the chapter in the place of the one of that name, or at the end; the others stay as they were measured. */
+/** Puts the chapter into the page, which has them in their order; the others stay as they were measured. */
 async function intoPage(name: string, chapter: string): Promise<void> {
 	const page = new URL("../docs/benchmarks.md", import.meta.url);
-	const parts = (await readFile(page, "utf8")).split(/(?=^<!-- [a-z]+ -->$)/m);
-	const mark = `<!-- ${name} -->\n`;
-	const part = `${mark}\n${chapter}\n`;
-	const at = parts.findIndex((one) => one.startsWith(mark));
-	if (at === -1) parts.push(`\n${part}`);
-	else parts[at] = at === parts.length - 1 ? part : `${part}\n`;
-	await writeFile(page, parts.join(""));
-	console.log(part);
+	const [intro = "", ...parts] = (await readFile(page, "utf8")).split(/(?=^<!-- \w+ -->$)/m);
+	const measured = new Map(parts.map((part) => [/^<!-- (\w+) -->/.exec(part)?.[1], part]));
+	measured.set(name, `<!-- ${name} -->\n\n${chapter}`);
+	const all = [intro, ...Object.keys(chapters).flatMap((key) => measured.get(key) ?? [])];
+	await writeFile(page, `${all.map((part) => part.trim()).join("\n\n")}\n`);
+	console.log(chapter);
 }
 
 function inMarkdown(name: string, all: Chapter[], rounds: number): string {

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import bcrypt from "bcryptjs";
 import { stringify } from "yaml";
 import { freePort } from "../lab/freePort.ts";
+import { listens } from "../lab/listens.ts";
 import { paths } from "../lab/paths.ts";
 import { until } from "../lab/run.ts";
 import { builtPath, type Tool, tools } from "../lab/tools.ts";
@@ -45,15 +46,7 @@ export async function registry(folder: string, cost: number | undefined): Promis
 	const binary = await builtPath(tools.find(({ name }) => name === "registry") as Tool);
 	writeFileSync(log, "");
 	const child = spawn("sh", ["-c", `exec "$0" serve "$1" >>"$2" 2>&1`, binary, config, log], { stdio: "ignore" });
-	await until(
-		"the registry answers",
-		30,
-		() =>
-			new Promise<boolean>((resolve) => {
-				const socket = connect(port, "127.0.0.1", () => resolve(!socket.destroy().connecting));
-				socket.once("error", () => resolve(false));
-			}),
-	);
+	await until("the registry answers", 30, () => listens(port));
 	const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 	return {
 		port,

@@ -17,6 +17,7 @@ import { escapeSlack, sendToSlack } from "../components/slack.ts";
 import { type Config, ConfigError } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { inWords, type Port, watchPorts } from "./portSilence.ts";
+import { seconds } from "./seconds.ts";
 import { giveSigns, type Place, Watch } from "./signsOfLife.ts";
 import { stackConfig, stackSecrets } from "./stack.ts";
 import { lockOwner } from "./stackLock.ts";
@@ -33,7 +34,7 @@ const program = new Command()
 	.option(
 		"--silence <seconds>",
 		"a run on another machine that gives no sign of life for so long is dead, and its lock is taken away",
-		Number,
+		seconds,
 		180,
 	)
 	.action(async (stack: string, { silence }: { silence: number }) => {
@@ -83,12 +84,10 @@ async function attempt(place: Place): Promise<Outcome> {
 		if (given) return given;
 		const gatherer = new Gatherer();
 		const done: string[] = [];
-		await using signs = new AsyncDisposableStack();
-		let isAtWork = false;
+		let signs: AsyncDisposable | undefined;
 		const onEvent = (event: EngineEvent) => {
 			// The first event comes when the lock is taken.
-			if (!isAtWork) signs.use(giveSigns(place));
-			isAtWork = true;
+			signs ??= giveSigns(place);
 			gatherer.take(event);
 			const { message = "", severity } = event.diagnosticEvent ?? {};
 			// What Pulumi says to itself has what earlier runs did.
@@ -117,6 +116,8 @@ async function attempt(place: Place): Promise<Outcome> {
 			const reasons = gatherer.problems(whatWentWrong(error)).join("\n");
 			const what = done.length > 0 ? `\n${[...new Set(done)].join(", ")}; ${inWords(silences, ports)}` : "";
 			return { text: hide(`not deployed: ${await commit()}: ${reasons}${what}`), failed: true };
+		} finally {
+			await signs?.[Symbol.asyncDispose]();
 		}
 	}
 }

@@ -4,7 +4,7 @@
  */
 
 import { join } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { z } from "zod";
 import { driftDetectionConfig } from "../components/driftDetection/args.ts";
 import { outdated } from "../components/driftDetection/checkout.ts";
@@ -20,6 +20,7 @@ import { sendToSlack } from "../components/slack.ts";
 import { ConfigError, fromText } from "../config.ts";
 import { ExpectedError } from "../host/expectedError.ts";
 import { allAlerts } from "./allAlerts.ts";
+import { seconds } from "./seconds.ts";
 import { secretTexts, stacks, stackValues } from "./stack.ts";
 
 const folder = join(import.meta.dirname, "..");
@@ -40,7 +41,7 @@ const program = new Command()
 	.option("--markdown", "print the report as Markdown", false)
 	.option("--fix", "put back what has drifted, by pulumi up", false)
 	.option("--no-report", "tell neither the Pushgateway nor Slack (whose webhook is in SLACK_WEBHOOK)")
-	.option("--deadline <seconds>", "how long a stack may take", positive, 900)
+	.option("--deadline <seconds>", "how long a stack may take", seconds, 900)
 	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 1))
 	.action(async (names: string[], options: Options) => {
 		process.exitCode = await drift(names, options);
@@ -229,10 +230,4 @@ async function tell(
 
 	if (pushgateway !== undefined) await keep(pushgateway, memory, now).catch(note);
 	return problems;
-}
-
-function positive(text: string): number {
-	const value = Number(text);
-	if (!Number.isInteger(value) || value <= 0) throw new InvalidArgumentError("It is a number of seconds.");
-	return value;
 }

@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { lockOwner } from "../../scripts/stackLock.ts";
-import { checkout, type Outcome, pulumi, run, up } from "./lab.ts";
+import { begin, checkout, type Outcome, pulumi, run } from "./lab.ts";
 import { postgres, type StateServer, s3 } from "./stateServers.ts";
 
 /** Says that it runs, and ends when it may. */
@@ -146,7 +146,7 @@ describe("the estate's state", () => {
 	let folder: string;
 	const opened: StateServer[] = [];
 	beforeAll(async () => {
-		await up();
+		await begin();
 		folder = await mkdtemp(join(tmpdir(), "state-move-"));
 	});
 	afterAll(async () => {

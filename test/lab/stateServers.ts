@@ -1,11 +1,11 @@
 /** Servers that keep Pulumi's state, as this estate's people would run them: an S3-compatible one and a PostgreSQL. */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { execa, type Options, type ResultPromise } from "execa";
 import { debianProgram } from "../../lab/debianProgram.ts";
 import { freePort } from "../../lab/freePort.ts";
+import { listens } from "../../lab/listens.ts";
 import { Step, until } from "../../lab/run.ts";
 import { builtPath, provide, type Tool } from "../../lab/tools.ts";
 
@@ -92,11 +92,4 @@ async function serve(
 	};
 	await server.start();
 	return server;
-}
-
-function listens(port: number): Promise<boolean> {
-	return new Promise((resolve) => {
-		const socket = connect(port, "127.0.0.1", () => resolve(!socket.destroy().connecting));
-		socket.once("error", () => resolve(false));
-	});
 }
