@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { Command } from "commander";
 import { bundle } from "../components/bundle.ts";
 import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
+import { probeProgram } from "../components/integrityMonitoring/program.ts";
 import { STACK } from "../lab/estate.ts";
 import { paths } from "../lab/paths.ts";
 import { labEnvironment } from "../lab/status.ts";
@@ -160,8 +161,7 @@ async function ourProbe(
 	gateway: string,
 ): Promise<Pick<Way, "command"> & { env: Record<string, string> }> {
 	const program = join(folder, "probe.cjs");
-	const entry = new URL("../components/integrityMonitoring/probe/main.ts", import.meta.url);
-	await writeFile(program, bundle(entry, { target: "node24", format: "cjs", minify: true }));
+	await writeFile(program, probeProgram());
 	const env = {
 		...{ REGISTRY_URL: `https://${host}`, REGISTRY_NAME: "private", REGISTRY_USER: USER, REGISTRY_PASSWORD: PASSWORD },
 		...{ REGISTRY_CA: join(paths.keys, "ca.pem"), CANARY: "bench/app-0", PUSHGATEWAY_URL: gateway, INSTANCE: "bench" },

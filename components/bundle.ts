@@ -18,6 +18,10 @@ export interface BundleOptions {
 	format?: "esm" | "cjs";
 	/** True where size counts more than that a person can read it. False by default. */
 	minify?: boolean;
+	/** Files that stand for whole packages, from the checkout, by the package's name. */
+	alias?: Record<string, string>;
+	/** Patterns of imports that stay in the program as they are, and fail there if they are ever reached. */
+	external?: string[];
 }
 
 interface Kept {
@@ -47,7 +51,7 @@ function kept(file: string): string | undefined {
 	}
 }
 
-function build(path: string, { target, format = "esm", minify = false }: BundleOptions, file: string): string {
+function build(path: string, options: BundleOptions, file: string): string {
 	const { outputFiles, metafile } = buildSync({
 		entryPoints: [path],
 		absWorkingDir: checkout,
@@ -55,10 +59,9 @@ function build(path: string, { target, format = "esm", minify = false }: BundleO
 		write: false,
 		metafile: true,
 		platform: "node",
-		format,
-		target,
-		minify,
+		format: "esm",
 		charset: "utf8",
+		...options,
 	});
 	const text = outputFiles[0]?.text;
 	if (text === undefined) throw new Error(`esbuild made nothing of ${path}`);

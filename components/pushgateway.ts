@@ -1,6 +1,6 @@
 /** A client of the Pushgateway: a group of metrics is replaced as a whole, or what it says is read back. */
 import type { Registry as Metrics } from "prom-client";
-import { Agent, type Dispatcher, interceptors, request } from "undici";
+import { Agent, type Dispatcher, interceptors } from "undici";
 
 /** The Pushgateway can't be reached, or does not take what it was given; the message says which, without credentials. */
 export class PushgatewayError extends Error {
@@ -46,7 +46,7 @@ export async function push(
 
 /** Whether it has a group of that job without further labels. Throws a PushgatewayError. */
 export async function hasGroupOfJobAlone(url: string, job: string): Promise<boolean> {
-	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", { method: "GET" })) as { data: Group[] };
+	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", {})) as { data: Group[] };
 	return data.some(({ labels }) => labels["job"] === job && Object.values(labels).filter(Boolean).length === 1);
 }
 
@@ -61,7 +61,7 @@ export interface Sample {
  * an empty `instance`, which it adds by itself, is left out. Throws a PushgatewayError.
  */
 export async function pushed(url: string, job: string): Promise<Record<string, Sample[]>> {
-	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", { method: "GET" })) as { data: Group[] };
+	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", {})) as { data: Group[] };
 	const found: Record<string, Sample[]> = {};
 	for (const { labels: _, last_push_successful: _s, ...families } of data.filter(({ labels }) => labels["job"] === job))
 		for (const [name, family] of Object.entries(families as Record<string, Family>)) {
@@ -83,16 +83,21 @@ interface Family {
 	metrics: { labels?: Record<string, string>; value: string }[];
 }
 
-async function ask(url: string, path: string, options: Partial<Dispatcher.RequestOptions>): Promise<string> {
+async function ask(
+	url: string,
+	path: string,
+	{ method = "GET", ...options }: Partial<Dispatcher.RequestOptions>,
+): Promise<string> {
 	const { gateway, authorization } = withoutCredentials(url);
 	const agent = new Agent().compose(interceptors.retry({ ...RETRIES, throwOnError: false }));
 	try {
-		const { statusCode, body } = await request(gateway + path, {
+		const { origin, pathname } = new URL(gateway + path);
+		const { statusCode, body } = await agent.request({
 			...options,
+			...{ origin, path: pathname, method },
 			headers: { ...(options.headers as Record<string, string>), ...(authorization && { authorization }) },
-			dispatcher: agent,
 			signal: AbortSignal.timeout(30_000),
-		} as Parameters<typeof request>[1]);
+		});
 		const said = await body.text();
 		if (statusCode > 299)
 			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${statusCode}: ${said.trim()}`, statusCode);

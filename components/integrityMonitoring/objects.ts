@@ -1,11 +1,11 @@
 /** Every Kubernetes object of the monitoring, as the cluster gets it. */
 import { rulesObject } from "../alertRules.ts";
-import { bundle } from "../bundle.ts";
 import { dashboardObject } from "../dashboardObject.ts";
 import { alertGroups } from "./alerts.ts";
 import type { IntegritySecrets, IntegritySettings } from "./args.ts";
 import { integrityDashboard } from "./dashboard.ts";
 import { INTERVAL, PROBE } from "./names.ts";
+import { probeProgram } from "./program.ts";
 
 /** Of the objects with the alerts, and the beginning of the dashboard's. */
 const NAME = "registry-integrity";
@@ -30,11 +30,7 @@ export function programConfigMap(settings: IntegritySettings, ca: string | undef
 		kind: "ConfigMap" as const,
 		metadata: metadataOf(settings),
 		data: {
-			"probe.cjs": bundle(new URL("./probe/main.ts", import.meta.url), {
-				target: "node24",
-				format: "cjs",
-				minify: true,
-			}),
+			"probe.cjs": probeProgram(),
 			...(ca !== undefined && { "ca.pem": ca }),
 		},
 	};

@@ -13,6 +13,7 @@ import { INTERVAL } from "../../../components/integrityMonitoring/names.ts";
 import { shownCertificate } from "../../../components/integrityMonitoring/probe/certificate.ts";
 import { push } from "../../../components/integrityMonitoring/probe/metrics.ts";
 import { probe } from "../../../components/integrityMonitoring/probe/probe.ts";
+import { probeProgram } from "../../../components/integrityMonitoring/program.ts";
 import { Registry } from "../../../oci/registry.ts";
 
 const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
@@ -198,4 +199,8 @@ describe("the certificate that the registry shows", () => {
 		for (const line of expected) expect(body.split("\n")).toContain(line);
 		for (const name of absent) expect(body).not.toContain(name);
 	});
+});
+
+it("the program takes no more of the ConfigMap, and of Pulumi's state, than what it uses of its libraries", () => {
+	expect(probeProgram().length).toBeLessThan(360_000);
 });
