@@ -9,11 +9,14 @@ import { Command } from "commander";
 import { bundle } from "../components/bundle.ts";
 import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
 import { probeProgram } from "../components/integrityMonitoring/program.ts";
-import { STACK } from "../lab/estate.ts";
+import { proxmox, registryVm, STACK } from "../lab/estate.ts";
+import { sshConfigPath } from "../lab/keys.ts";
 import { paths } from "../lab/paths.ts";
 import { labEnvironment } from "../lab/status.ts";
+import { rendered } from "../scripts/rendering.ts";
 import { ansibleCheck } from "./ansible.ts";
 import { compare, type Measured, median, type Way } from "./compare.ts";
+import { compareHosts } from "./hosts.ts";
 import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
 import { writeStore } from "./store.ts";
 
@@ -31,6 +34,7 @@ interface Chapter {
 
 const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = {
 	estate,
+	hosts,
 	probe,
 	memory,
 	scan,
@@ -59,13 +63,30 @@ await program.parseAsync();
 async function estate(rounds: number, folder: string): Promise<Chapter[]> {
 	const env = await labEnvironment();
 	const check = `--refresh --expect-no-changes --non-interactive --stack ${STACK}`;
+	const { hosts: files } = await rendered(STACK);
+	// As the lab's SSH config calls them.
+	const plays = [
+		{ hosts: ["registry"], files: files[registryVm.hostname] ?? {} },
+		{ hosts: ["pve"], files: files[proxmox.hostname] ?? {} },
+	];
 	const ways: Way[] = [
 		{ name: "pulumi preview --refresh", command: `exec pulumi preview ${check}`, env },
-		await ansibleCheck(folder),
+		ansibleCheck(folder, sshConfigPath, plays),
 	];
 	const what =
 		"The lab's registry VM and Proxmox host, as declared. The preview also asks Kubernetes, Vault, Woodpecker and whether each container runs what is declared; Ansible compares files.";
 	return [{ title: "Nothing has changed", what, rows: await compare(ways, rounds) }];
+}
+
+/** How a look for changes grows with the number of hosts. */
+async function hosts(rounds: number, folder: string): Promise<Chapter[]> {
+	const counts = (process.env.COUNTS??"1,10,50").split(",").map(Number);
+	const all = await compareHosts(counts, rounds, folder);
+	return counts.map((count, i) => ({
+		title: `Nothing has changed: ${count} ${count === 1 ? "host" : "hosts"} with a managed resolver`,
+		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files.",
+		rows: all[i] ?? [],
+	}));
 }
 
 /** The probe beside what looks at images elsewhere. */

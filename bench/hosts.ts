@@ -1,0 +1,106 @@
+/** Machines of the lab in any number, whose resolver is managed, in a stack of their own. */
+import { execFileSync } from "node:child_process";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse, stringify } from "yaml";
+import { PROJECT } from "../config.ts";
+import { findEngine } from "../lab/engine.ts";
+import { dns, NET, proxmox, publicDns, STACK } from "../lab/estate.ts";
+import { freePort } from "../lab/freePort.ts";
+import { readKeys } from "../lab/keys.ts";
+import { startMachine } from "../lab/machines.ts";
+import { checkout } from "../lab/paths.ts";
+import { Step } from "../lab/run.ts";
+import { labEnvironment } from "../lab/status.ts";
+import { rendered } from "../scripts/rendering.ts";
+import { ansibleCheck } from "./ansible.ts";
+import { compare, type Measured } from "./compare.ts";
+
+/** How many start at once: what two cores can do. */
+const AT_ONCE = 4;
+/** Of the first one on the lab's network; nobody of the lab is behind it. */
+const FIRST_ADDRESS = 40;
+
+/**
+ * For each of the counts: that many hosts are brought up once, and then looked at in turn with Ansible. The machines are
+ * gone afterwards. Throws where the lab is not up.
+ */
+export async function compareHosts(counts: number[], rounds: number, folder: string): Promise<Measured[][]> {
+	const step = new Step("bench");
+	const engine = await findEngine(step);
+	const env = await labEnvironment();
+	if (engine === undefined) throw new Error("the lab is not up; run make lab");
+	const keys = await readKeys();
+	const image = await engine.docker(step, ["inspect", "--format", "{{.Config.Image}}", proxmox.container]);
+	const files = (await rendered(STACK)).hosts[proxmox.hostname] ?? {};
+	const ports: number[] = [];
+	const container = (i: number) => `homelab-bench-${i}`;
+	try {
+		const results: Measured[][] = [];
+		for (const count of counts) {
+			while (ports.length < count) {
+				const next = Array.from({ length: Math.min(AT_ONCE, count - ports.length) }, (_, i) => ports.length + i);
+				for (const _ of next) ports.push(await freePort());
+				const starts = next.map((i) => {
+					const place = { hostname: `host-${i}`, address: `${NET}.${FIRST_ADDRESS + i}` };
+					const machine = { container: container(i), ...place, ports: { 22: ports[i] as number } };
+					return startMachine(engine, step, { ...machine, login: keys.proxmoxLogin.public }, image, keys, ["ssh"]);
+				});
+				await Promise.all(starts);
+				console.error(`${ports.length} of ${count} machines run`);
+			}
+			const at = join(folder, String(count));
+			mkdirSync(at);
+			const { pulumi, seconds } = bringUp(at, ports.slice(0, count), keys, env);
+			const sshConfig = writeSshConfig(at, ports.slice(0, count), keys.proxmoxLogin.privatePath);
+			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
+			const rows = await compare([pulumi, ansibleCheck(at, sshConfig, [{ hosts, files }])], rounds);
+			results.push([...rows, { name: "pulumi up, the first", seconds: [seconds], requests: 0, server: 0, memory: 0 }]);
+		}
+		return results;
+	} finally {
+		if (ports.length > 0)
+			await engine.docker(step, ["rm", "--force", "--volumes", ...ports.map((_, i) => container(i))]);
+	}
+}
+
+/** Brings these hosts up; how to look at them, and how long it took. */
+function bringUp(
+	folder: string,
+	ports: number[],
+	keys: Awaited<ReturnType<typeof readKeys>>,
+	labEnv: Record<string, string>,
+) {
+	// A copy, because Pulumi writes a stack's config beside the program.
+	const program = join(folder, "program");
+	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
+	cpSync(checkout, program, { recursive: true, filter: (source) => !skipped.includes(source) });
+	symlinkSync(join(checkout, "node_modules"), join(program, "node_modules"));
+	const env = { ...process.env, ...labEnv, PULUMI_BACKEND_URL: `file://${folder}` };
+	const stack = ["--stack", "hosts", "--non-interactive"];
+	const pulumi = (...args: string[]) =>
+		execFileSync("pulumi", [...args, ...stack], { cwd: program, env, stdio: ["ignore", "ignore", "inherit"] });
+	const role = { primary: dns.address, fallback: publicDns.address, search: "viktorbarzin.lan", revertSeconds: 60 };
+	const host = (port: number) => ({ address: "127.0.0.1", port, hostKey: keys.host.public, dns: role });
+	// The lab's, so that all is there that the engine asks for, with other hosts and without what else it declares.
+	const lab = parse(readFileSync(join(checkout, `Pulumi.${STACK}.yaml`), "utf8"));
+	for (const key of ["monitoring", "driftDetection", "vault", "woodpecker"]) delete lab.config[`${PROJECT}:${key}`];
+	lab.config[`${PROJECT}:hosts`] = Object.fromEntries(ports.map((port, i) => [`host-${i}`, host(port)]));
+	const login = lab.config[`${PROJECT}:sshPrivateKeys`][proxmox.hostname];
+	lab.config[`${PROJECT}:sshPrivateKeys`] = Object.fromEntries(ports.map((_, i) => [`host-${i}`, login]));
+	writeFileSync(join(program, "Pulumi.hosts.yaml"), stringify(lab));
+	pulumi("stack", "init");
+	const start = performance.now();
+	pulumi("up", "--yes", "--skip-preview");
+	const seconds = (performance.now() - start) / 1000;
+	const look = `cd '${program}' && exec pulumi preview --refresh --expect-no-changes ${stack.join(" ")}`;
+	return { seconds, pulumi: { name: "pulumi preview --refresh", command: look, env: env as Record<string, string> } };
+}
+
+function writeSshConfig(folder: string, ports: number[], key: string): string {
+	const path = join(folder, "ssh_config");
+	const hosts = ports.map((port, i) => `Host host-${i}\n  HostName 127.0.0.1\n  Port ${port}\n`);
+	const login = `Host *\n  User root\n  IdentityFile ${key}\n  StrictHostKeyChecking no\n  UserKnownHostsFile /dev/null\n  LogLevel ERROR\n`;
+	writeFileSync(path, [...hosts, login].join("\n"));
+	return path;
+}
