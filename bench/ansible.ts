@@ -4,26 +4,35 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { stringify } from "yaml";
 import type { RenderedFiles } from "../host/managedFile.ts";
-import type { Way } from "./compare.ts";
 
 /** Hosts that have the same files. */
 export interface Play {
 	/** As the SSH config calls them. */
 	hosts: string[];
 	files: RenderedFiles;
+	/** What is run on them, in this order, where a file was changed: the arguments of ansible.builtin.shell. */
+	handlers?: Record<string, unknown>[];
+}
+
+/** A playbook on disk. */
+export interface Playbook {
+	/** Runs it, with what else ansible-playbook is to be told. */
+	command(options?: string): string;
+	/** One connection a host (pipelining, ControlPersist), all hosts at once. */
+	env: Record<string, string>;
 }
 
 /**
- * The way to look for changes, with one connection a host (pipelining, ControlPersist), all hosts at once. The files'
- * content is taken from the first host of a play, so that nothing is to be done. Throws where there is no ansible-playbook.
+ * Writes one into a folder, which must exist. The content of the files is what the first host of a play has now. Throws
+ * where there is no ansible-playbook.
  */
-export function ansibleCheck(folder: string, sshConfig: string, plays: Play[]): Way {
+export function writePlaybook(folder: string, sshConfig: string, plays: Play[]): Playbook {
 	try {
 		execFileSync("ansible-playbook", ["--version"], { stdio: "ignore" });
 	} catch {
 		throw new Error("there is no ansible-playbook on PATH: install Debian's ansible-core");
 	}
-	const playbook = plays.map(({ hosts, files }) => {
+	const playbook = plays.map(({ hosts, files, handlers = [] }) => {
 		const [first = ""] = hosts;
 		const whole = Object.entries(files).filter(([, { yamlPath }]) => yamlPath === undefined);
 		const tasks = whole.map(([path, { mode, owner }]) => {
@@ -32,9 +41,11 @@ export function ansibleCheck(folder: string, sshConfig: string, plays: Play[]): 
 			writeFileSync(source, execFileSync("ssh", ["-F", sshConfig, first, `cat '${path}'`]));
 			chmodSync(source, 0o600);
 			const [user, group] = owner.split(":");
-			return { name: path, "ansible.builtin.copy": { src: source, dest: path, mode, owner: user, group } };
+			const copy = { src: source, dest: path, mode, owner: user, group };
+			return { name: path, "ansible.builtin.copy": copy, notify: handlers.map((_, i) => `handler ${i}`) };
 		});
-		return { hosts: hosts.join(":"), gather_facts: false, tasks };
+		const named = handlers.map((shell, i) => ({ name: `handler ${i}`, "ansible.builtin.shell": shell }));
+		return { hosts: hosts.join(":"), gather_facts: false, tasks, handlers: named };
 	});
 	const all = plays.flatMap(({ hosts }) => hosts);
 	writeFileSync(join(folder, "playbook.yaml"), stringify(playbook));
@@ -46,6 +57,7 @@ export function ansibleCheck(folder: string, sshConfig: string, plays: Play[]): 
 		ANSIBLE_PYTHON_INTERPRETER: "/usr/bin/python3",
 		ANSIBLE_LOCALHOST_WARNING: "False",
 	};
-	const command = `exec ansible-playbook --inventory '${folder}/hosts' --check --diff '${folder}/playbook.yaml'`;
-	return { name: "ansible-playbook --check --diff, its files alone", command, env };
+	const command = (options = "") =>
+		`ansible-playbook --inventory '${folder}/hosts' ${options} '${folder}/playbook.yaml'`;
+	return { command, env };
 }

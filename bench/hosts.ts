@@ -1,23 +1,23 @@
 /** Machines of the lab in any number, whose resolver is managed, in a stack of their own. */
 import { execFileSync } from "node:child_process";
-import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse, stringify } from "yaml";
-import { PROJECT } from "../config.ts";
 import { findEngine } from "../lab/engine.ts";
 import { dns, NET, proxmox, publicDns, STACK } from "../lab/estate.ts";
 import { freePort } from "../lab/freePort.ts";
 import { readKeys } from "../lab/keys.ts";
 import { startMachine } from "../lab/machines.ts";
-import { checkout } from "../lab/paths.ts";
 import { Step } from "../lab/run.ts";
 import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
-import { ansibleCheck } from "./ansible.ts";
+import { writePlaybook } from "./ansible.ts";
 import { compare, type Measured } from "./compare.ts";
+import { copyOfProgram, writeConfig } from "./program.ts";
 
 /** How many start at once: what two cores can do. */
 const AT_ONCE = 4;
+/** Of the kernel's inotify instances, of which a machine with systemd takes this many. */
+const INOTIFY = 8;
 /** Of the first one on the lab's network; nobody of the lab is behind it. */
 const FIRST_ADDRESS = 40;
 
@@ -30,6 +30,12 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 	const engine = await findEngine(step);
 	const env = await labEnvironment();
 	if (engine === undefined) throw new Error("the lab is not up; run make lab");
+	const most = Math.max(...counts);
+	const limit = Number(readFileSync("/proc/sys/fs/inotify/max_user_instances", "utf8"));
+	if (limit < (most + 10) * INOTIFY)
+		throw new Error(
+			`${most} machines need more inotify instances than this kernel gives: sysctl fs.inotify.max_user_instances=${(most + 10) * INOTIFY}`,
+		);
 	const keys = await readKeys();
 	const image = await engine.docker(step, ["inspect", "--format", "{{.Config.Image}}", proxmox.container]);
 	const files = (await rendered(STACK)).hosts[proxmox.hostname] ?? {};
@@ -54,7 +60,9 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 			const { pulumi, seconds } = bringUp(at, ports.slice(0, count), keys, env);
 			const sshConfig = writeSshConfig(at, ports.slice(0, count), keys.proxmoxLogin.privatePath);
 			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
-			const rows = await compare([pulumi, ansibleCheck(at, sshConfig, [{ hosts, files }])], rounds);
+			const { command, env: theirs } = writePlaybook(at, sshConfig, [{ hosts, files }]);
+			const ansible = { name: "ansible-playbook --check --diff", command: command("--check --diff"), env: theirs };
+			const rows = await compare([pulumi, ansible], rounds);
 			results.push([...rows, { name: "pulumi up, the first", seconds: [seconds], requests: 0, server: 0, memory: 0 }]);
 		}
 		return results;
@@ -71,11 +79,7 @@ function bringUp(
 	keys: Awaited<ReturnType<typeof readKeys>>,
 	labEnv: Record<string, string>,
 ) {
-	// A copy, because Pulumi writes a stack's config beside the program.
-	const program = join(folder, "program");
-	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
-	cpSync(checkout, program, { recursive: true, filter: (source) => !skipped.includes(source) });
-	symlinkSync(join(checkout, "node_modules"), join(program, "node_modules"));
+	const program = copyOfProgram(folder);
 	const env = { ...process.env, ...labEnv, PULUMI_BACKEND_URL: `file://${folder}` };
 	const stack = ["--stack", "hosts", "--non-interactive"];
 	const pulumi = (...args: string[]) =>
@@ -83,12 +87,12 @@ function bringUp(
 	const role = { primary: dns.address, fallback: publicDns.address, search: "viktorbarzin.lan", revertSeconds: 60 };
 	const host = (port: number) => ({ address: "127.0.0.1", port, hostKey: keys.host.public, dns: role });
 	// The lab's, so that all is there that the engine asks for, with other hosts and without what else it declares.
-	const lab = parse(readFileSync(join(checkout, `Pulumi.${STACK}.yaml`), "utf8"));
-	for (const key of ["monitoring", "driftDetection", "vault", "woodpecker"]) delete lab.config[`${PROJECT}:${key}`];
-	lab.config[`${PROJECT}:hosts`] = Object.fromEntries(ports.map((port, i) => [`host-${i}`, host(port)]));
-	const login = lab.config[`${PROJECT}:sshPrivateKeys`][proxmox.hostname];
-	lab.config[`${PROJECT}:sshPrivateKeys`] = Object.fromEntries(ports.map((_, i) => [`host-${i}`, login]));
-	writeFileSync(join(program, "Pulumi.hosts.yaml"), stringify(lab));
+	writeConfig(join(program, "Pulumi.hosts.yaml"), (values) => {
+		for (const key of ["monitoring", "driftDetection", "vault", "woodpecker"]) delete values[key];
+		const login = (values["sshPrivateKeys"] as Record<string, unknown>)[proxmox.hostname];
+		values["hosts"] = Object.fromEntries(ports.map((port, i) => [`host-${i}`, host(port)]));
+		values["sshPrivateKeys"] = Object.fromEntries(ports.map((_, i) => [`host-${i}`, login]));
+	});
 	pulumi("stack", "init");
 	const start = performance.now();
 	pulumi("up", "--yes", "--skip-preview");

@@ -6,22 +6,26 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
-import { bundle } from "../components/bundle.ts";
 import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
 import { probeProgram } from "../components/integrityMonitoring/program.ts";
+import { upkeepProgram } from "../components/registryVm/upkeepFiles.ts";
 import { proxmox, registryVm, STACK } from "../lab/estate.ts";
 import { sshConfigPath } from "../lab/keys.ts";
 import { paths } from "../lab/paths.ts";
 import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
-import { ansibleCheck } from "./ansible.ts";
+import { writePlaybook } from "./ansible.ts";
+import { change } from "./change.ts";
 import { compare, type Measured, median, type Way } from "./compare.ts";
 import { compareHosts } from "./hosts.ts";
+import { pullsBeside } from "./pulls.ts";
 import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
 import { writeStore } from "./store.ts";
 
 /** In milliseconds, there and back: that of a cluster and a VM in one house with a busy network. */
 const LATENCY = 20;
+/** How upkeep.sh starts what can wait. */
+const GENTLY = "nice -n 19 ionice -c 3";
 /** What bcrypt costs with a password from a generator, and with one that has less than 20 characters. */
 const [CHEAP, DEAR] = [4, 10];
 
@@ -29,15 +33,19 @@ interface Chapter {
 	title: string;
 	/** What is measured, a sentence. */
 	what: string;
+	/** What belongs below the table, or in its place, in Markdown. */
+	more?: string;
 	rows: Measured[];
 }
 
 const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = {
 	estate,
-	hosts,
+	change: changed,
 	probe,
 	memory,
 	scan,
+	pulls,
+	hosts,
 };
 
 const program = new Command()
@@ -69,20 +77,43 @@ async function estate(rounds: number, folder: string): Promise<Chapter[]> {
 		{ hosts: ["registry"], files: files[registryVm.hostname] ?? {} },
 		{ hosts: ["pve"], files: files[proxmox.hostname] ?? {} },
 	];
+	const playbook = writePlaybook(folder, sshConfigPath, plays);
 	const ways: Way[] = [
 		{ name: "pulumi preview --refresh", command: `exec pulumi preview ${check}`, env },
-		ansibleCheck(folder, sshConfigPath, plays),
+		{
+			name: "ansible-playbook --check --diff, its files alone",
+			command: playbook.command("--check --diff"),
+			env: playbook.env,
+		},
 	];
 	const what =
 		"The lab's registry VM and Proxmox host, as declared. The preview also asks Kubernetes, Vault, Woodpecker and whether each container runs what is declared; Ansible compares files.";
 	return [{ title: "Nothing has changed", what, rows: await compare(ways, rounds) }];
 }
 
+/** A change with its restart, beside Ansible's. */
+async function changed(rounds: number, folder: string): Promise<Chapter[]> {
+	const what =
+		"One cache gets another upstream, and then its own again: two changes, each with its container recreated, nginx restarted and every port asked who it is, by the same script. Pulumi also reads the canary, scans the disk and looks at everything else of the stack.";
+	return [{ title: "One cache is changed, and changed back", what, rows: await change(rounds, folder) }];
+}
+
 /** How a look for changes grows with the number of hosts. */
 async function hosts(rounds: number, folder: string): Promise<Chapter[]> {
-	const counts = (process.env.COUNTS??"1,10,50").split(",").map(Number);
+	const counts = [1, 10, 50];
 	const all = await compareHosts(counts, rounds, folder);
+	const lines = [0, 1].map((way) => all.map((rows) => median(rows[way]?.seconds ?? []).toFixed(1)).join(", "));
+	const picture = [
+		"```mermaid",
+		"xychart-beta",
+		'  title "Seconds by the number of hosts: the lower line is this program, the upper one Ansible"',
+		`  x-axis [${counts.join(", ")}]`,
+		'  y-axis "seconds"',
+		...lines.map((line) => `  line [${line}]`),
+		"```",
+	].join("\n");
 	return counts.map((count, i) => ({
+		...(i === counts.length - 1 && { more: picture }),
 		title: `Nothing has changed: ${count} ${count === 1 ? "host" : "hosts"} with a managed resolver`,
 		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files.",
 		rows: all[i] ?? [],
@@ -160,10 +191,7 @@ async function memory(rounds: number, folder: string): Promise<Chapter[]> {
 async function scan(rounds: number, folder: string): Promise<Chapter[]> {
 	writeStore(join(folder, "private"), { tags: 6000, indexes: 0, layers: 64, repositories: 20 });
 	const upkeep = join(folder, "upkeep.mjs");
-	await writeFile(
-		upkeep,
-		bundle(new URL("../components/registryVm/upkeep/main.ts", import.meta.url), { target: "node18" }),
-	);
+	await writeFile(upkeep, upkeepProgram());
 	const ways: Way[] = [
 		{ name: "find", command: `exec find '${folder}/private' -type f` },
 		{
@@ -174,6 +202,41 @@ async function scan(rounds: number, folder: string): Promise<Chapter[]> {
 	const what =
 		"6,000 images of 64 layers, half of them shared, are 198,000 layer links; the scan compares every link, size and manifest.";
 	return [{ title: "A scan of the disk", what, rows: await compare(ways, rounds) }];
+}
+
+/** What a pull feels of a scan. */
+async function pulls(rounds: number, folder: string): Promise<Chapter[]> {
+	const size = { tags: 6000, indexes: 0, layers: 64, repositories: 20 };
+	writeStore(join(folder, "private"), size);
+	const upkeep = join(folder, "upkeep.mjs");
+	await writeFile(upkeep, upkeepProgram());
+	using server = await registry(join(folder, "private"), undefined);
+	const images = Array.from({ length: size.tags - 1 }, (_, i) => i + 1).map((i) => ({
+		...{ repository: `bench/app-${i % size.repositories}`, tag: `v${i}` },
+	}));
+	const scanning = `node '${upkeep}' fix-broken-blobs --dry-run --private private '${folder}'`;
+	const ways: [string, string?][] = [
+		["pulls alone"],
+		["beside a scan, as it is run on the VM", `${GENTLY} ${scanning}`],
+		["beside a scan of the same priority", scanning],
+	];
+	const ca = await readFile(join(paths.keys, "ca.pem"), "utf8");
+	const durations: number[][] = ways.map(() => []);
+	for (let round = 0; round < rounds; round++)
+		for (const [i, [, beside]] of ways.entries())
+			durations[i]?.push(...(await pullsBeside(`https://127.0.0.1:${server.port}`, ca, images, 20, beside)));
+	const at = (all: number[], share: number) => all.sort((a, b) => a - b)[Math.floor(share * (all.length - 1))] ?? 0;
+	const alone = at(durations[0] ?? [], 0.95);
+	const lines = ways.map(([name], i) => {
+		const all = durations[i] ?? [];
+		const [p50, p95] = [at(all, 0.5), at(all, 0.95)];
+		return `| ${name} | ${all.length} | ${p50.toFixed(2)} | ${p95.toFixed(2)} | ${(p95 / alone).toFixed(2)} |`;
+	});
+	const columns = "| | pulls | median, s | 95th percentile, s | times that of pulls alone |";
+	const what =
+		"Two clients pull images of 64 small layers, three layers at once each, from a registry of 6,000, on two cores; the scan begins anew when it has ended.";
+	const table = [columns, "| --- | --- | --- | --- | --- |", ...lines].join("\n");
+	return [{ title: "Pulls while the disk is scanned", what, rows: [], more: table }];
 }
 
 async function ourProbe(
@@ -208,7 +271,7 @@ async function intoPage(name: string, chapter: string): Promise<void> {
 
 function inMarkdown(name: string, all: Chapter[], rounds: number): string {
 	const machine = `${cpus().length} cores, ${Math.round(totalmem() / 2 ** 30)} GiB`;
-	const parts = all.map(({ title, what, rows }) => {
+	const parts = all.map(({ title, what, rows, more = "" }) => {
 		const first = median(rows[0]?.seconds ?? []);
 		const table = rows.map(({ name, seconds, requests, server, memory }) => {
 			const spread = [Math.min(...seconds), median(seconds), Math.max(...seconds)]
@@ -220,7 +283,8 @@ function inMarkdown(name: string, all: Chapter[], rounds: number): string {
 		});
 		const columns =
 			"| | seconds: least / median / most | times the first | requests | server's processor, s | memory, MiB |";
-		return [`## ${title}`, what, [columns, "| --- | --- | --- | --- | --- | --- |", ...table].join("\n")].join("\n\n");
+		const lines = [columns, "| --- | --- | --- | --- | --- | --- |", ...table].join("\n");
+		return [`## ${title}`, what, ...(rows.length > 0 ? [lines] : []), more].join("\n\n").trimEnd();
 	});
 	const made = `Measured on ${new Date().toISOString().slice(0, 10)} with \`make bench\` (\`node bench/main.ts ${name}\`), ${rounds} ${rounds === 1 ? "round" : "rounds"}, on a machine with ${machine}.`;
 	return [...parts, made].join("\n\n");

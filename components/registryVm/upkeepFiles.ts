@@ -31,15 +31,17 @@ export function upkeepFiles(all: Registry[]): RenderedFiles {
 		REGISTRIES: all.map(({ name }) => name).join("\n"),
 	};
 	return {
-		"/opt/registry/upkeep.mjs": managedFile(
-			bundle(new URL("./upkeep/main.ts", import.meta.url), { target: "node18" }),
-			NOTHING,
-		),
+		"/opt/registry/upkeep.mjs": managedFile(upkeepProgram(), NOTHING),
 		"/opt/registry/upkeep.env": managedFile(envFile(env), NOTHING),
 		...Object.fromEntries(scripts),
 		"/etc/cron.d/registry": managedFile(crontab(all), NOTHING),
 		"/etc/logrotate.d/registry": managedFile(logrotate, NOTHING),
 	};
+}
+
+/** The program of the upkeep as one file, for Node.js 18 or newer. */
+export function upkeepProgram(): string {
+	return bundle(new URL("./upkeep/main.ts", import.meta.url), { target: "node18" });
 }
 
 /** A command on the VM. */
