@@ -32,10 +32,13 @@ test-host: ## FileSet against a bare sshd, without the lab
 bench: lab ## what it costs, beside what people use instead: docs/benchmarks.md
 	@$(with) node bench/main.ts
 
+soak: lab ## ten minutes of pushes, pulls, updates, upkeep and faults at once: is anything lost or wrong?
+	@$(with) node test/soak/main.ts $(SOAK)
+
 tour: lab ## run the commands of README.md and docs/tour.md against the lab, and put what they print there
 	@$(with) node lab/tour.ts
 
 test: lab check ## everything: checks, unit tests, test-host, and the tests against the lab
 	@$(with) node test/all.ts
 
-.PHONY: help lab lab-found lab-status lab-env lab-down lab-clean check test-host bench tour test
+.PHONY: help lab lab-found lab-status lab-env lab-down lab-clean check test-host bench soak tour test

@@ -8,6 +8,8 @@ import type { Descriptor } from "../oci/manifest.ts";
 /** How many clients pull at once, and how many layers each one asks for at once, as Docker does. */
 const [CLIENTS, AT_ONCE] = [2, 3];
 
+const ACCEPT = { accept: "application/vnd.oci.image.manifest.v1+json, */*" };
+
 /**
  * Pulls images of that registry, one after the other, for so many seconds, while `beside` runs again and again. Resolves
  * with how long each took, in seconds, the shortest first. Throws where something is not answered.
@@ -21,7 +23,7 @@ export async function pullsBeside(
 ): Promise<number[]> {
 	const agent = new Agent({ connect: { ca } });
 	const get = async (path: string) => {
-		const { statusCode, body } = await request(origin + path, { dispatcher: agent });
+		const { statusCode, body } = await request(origin + path, { dispatcher: agent, headers: ACCEPT });
 		if (statusCode !== 200) throw new Error(`${path} is answered with ${statusCode}`);
 		return Buffer.from(await body.arrayBuffer());
 	};
