@@ -77,7 +77,7 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 		report.counted("pull by a cache", async () => {
 			const { port, upstream } = random.of(caches);
 			await patiently("pull by a cache", async () => {
-				const image = `127.0.0.1:${published(port)}/${upstream.repository}`;
+				const image = `127.0.0.1:${published(port)}/${upstream.repository}:1`;
 				const { exitCode, output } = await crane("validate", "--remote", image, "--insecure");
 				return exitCode === 0 ? undefined : output;
 			});
