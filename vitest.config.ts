@@ -5,6 +5,7 @@ import { defineConfig } from "vitest/config";
  * turns: each begins with its estate as the program declares it.
  */
 const second = [
+	"badInput",
 	"bounce",
 	"cachesOnly",
 	"crash",
@@ -17,8 +18,10 @@ const second = [
 	"resolved",
 	"traps",
 ].map(inLab);
-/** Those that stop the lab itself. */
-const alone = ["make", "takeOver"].map(inLab);
+/** Those that make the first estate anew, after its lane. */
+const found = ["takeOver"].map(inLab);
+/** Those that stop the lab itself, with both estates. */
+const alone = ["make"].map(inLab);
 
 function inLab(name: string): string {
 	return `test/lab/${name}.test.ts`;
@@ -50,8 +53,9 @@ export default defineConfig({
 			{ test: { ...host, name: "host", include: ["test/host/sshd/*.test.ts"] } },
 			// The same with the programs of the other releases that are supported.
 			...userlands.map((USERLAND) => ({ test: { ...host, name: `host-${USERLAND}`, env: { USERLAND } } })),
-			{ test: { ...lane, name: "lab", include: ["test/lab/*.test.ts"], exclude: [...second, ...alone] } },
+			{ test: { ...lane, name: "lab", include: ["test/lab/*.test.ts"], exclude: [...second, ...found, ...alone] } },
 			{ test: { ...lane, name: "second", include: second, env: { LAB_ESTATE: "second" } } },
+			{ test: { ...lane, name: "found", include: found } },
 			{ test: { ...lane, name: "alone", include: alone } },
 		],
 	},

@@ -1,7 +1,7 @@
 /** What lab tests do to the lab: run its commands, and put it back as the program declares it. */
 import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
 import { monitoring, registryVm, STACK } from "../../lab/estate.ts";
@@ -59,8 +59,9 @@ export async function up(): Promise<Outcome> {
 	return outcome;
 }
 
-/** Where a file notes that it left its estate as declared, for the next one of the same run. */
-const mark = join(tmpdir(), `homelab-registry-clean-${process.ppid}-${process.env["LAB_ESTATE"] ?? "first"}`);
+/** Where a file notes that it left its estate as declared, for the next one of the same run: beside its results, if any. */
+const notes = process.env["TEST_RESULTS"] === undefined ? tmpdir() : dirname(process.env["TEST_RESULTS"]);
+const mark = join(notes, `homelab-registry-clean-${process.ppid}-${process.env["LAB_ESTATE"] ?? "first"}`);
 
 /** Before a file's tests: the estate as the program declares it, which is nothing to do where the file before left it so. */
 export async function begin(): Promise<void> {
