@@ -102,11 +102,22 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 			rule({
 				alert: "RegistryIntegrityCoverageDropped",
 				severity: "warning",
-				expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d])`,
+				// A run that had the time for a share alone says nothing of the others.
+				expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d]) unless on (instance) ${METRIC}_coverage < 1`,
 				for: "30m",
 				summary: "{{ $labels.instance }} has less than half of its repositories: {{ $value }} are left",
 				description: "A day ago there were more than twice as many.",
 				section: "repositories-are-gone",
+			}),
+			rule({
+				alert: "RegistryIntegrityShareTooSmall",
+				severity: "warning",
+				expr: `${METRIC}_coverage < 0.1`,
+				for: "2h",
+				summary: "A run looks at {{ $value | humanizePercentage }} of {{ $labels.instance }}",
+				description:
+					"It is too large, or too slow, for the time of a run: an image that breaks is noticed hours later.",
+				section: "the-probe-does-not-tell",
 			}),
 			rule({
 				alert: "RegistryCertificateExpiring",

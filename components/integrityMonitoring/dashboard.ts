@@ -38,6 +38,7 @@ export function integrityDashboard(): string {
 		.withPanel(
 			lines("Looked at", "short", `${METRIC}_repos_checked`, `${METRIC}_tags_checked`, `${METRIC}_indexes_checked`),
 		)
+		.withPanel(lines("Share of all repositories that a run looks at", "percentunit", `${METRIC}_coverage`))
 		.withPanel(lines("How long a run takes", "s", `${METRIC}_duration_seconds`))
 		.withPanel(lines("Requests of a run", "short", `${METRIC}_requests`))
 		.withPanel(lines("Read by a run", "bytes", `${METRIC}_bytes`))

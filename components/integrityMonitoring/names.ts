@@ -8,3 +8,7 @@ export const METRIC = "registry_manifest_integrity";
 export const CERTIFICATE = "registry_certificate";
 /** How often the probe runs, in seconds. */
 export const INTERVAL = 15 * 60;
+/** How long a run goes on, in seconds, before it is ended from outside, by the Job's deadline. */
+export const DEADLINE = INTERVAL - 60;
+/** How long a run begins something new, in seconds; what is under way then has until the deadline. */
+export const BUDGET = DEADLINE - 180;

@@ -4,7 +4,7 @@ import { dashboardObject } from "../dashboardObject.ts";
 import { alertGroups } from "./alerts.ts";
 import type { IntegritySecrets, IntegritySettings } from "./args.ts";
 import { integrityDashboard } from "./dashboard.ts";
-import { INTERVAL, PROBE } from "./names.ts";
+import { DEADLINE, INTERVAL, PROBE } from "./names.ts";
 import { probeProgram } from "./program.ts";
 
 /** Of the objects with the alerts, and the beginning of the dashboard's. */
@@ -107,7 +107,7 @@ function probeSpec(settings: IntegritySettings, hasCa: boolean) {
 				backoffLimit: 1,
 				ttlSecondsAfterFinished: 600,
 				// The next one does not start before this one has ended.
-				activeDeadlineSeconds: INTERVAL - 60,
+				activeDeadlineSeconds: DEADLINE,
 				template: {
 					metadata: {
 						labels: { app: PROBE, ...NO_SIDECAR, ...settings.podLabels },

@@ -208,9 +208,18 @@ const examples: Record<string, Example> = {
 		silent: [60, 75, 101],
 	},
 	RegistryIntegrityCoverageDropped: {
-		series: { [`${METRIC}_repos_checked${LABELS}`]: "40x9 19x60 20x30" },
+		// At last, the time is too short for more than a share.
+		series: {
+			[`${METRIC}_repos_checked${LABELS}`]: "40x9 19x60 20x30 10x60",
+			[`${METRIC}_coverage${LABELS}`]: "1x99 0.3x60",
+		},
 		fires: [40, 60],
-		silent: [5, 39, 71],
+		silent: [5, 39, 71, 140, 158],
+	},
+	RegistryIntegrityShareTooSmall: {
+		series: { [`${METRIC}_coverage${LABELS}`]: "1x9 0.09x150 0.2x20" },
+		fires: [131, 159],
+		silent: [5, 129, 161],
 	},
 	RegistryCertificateExpiring: {
 		series: { [`registry_certificate_days_left${LABELS}`]: "15x9 13.4x90 89x10" },

@@ -1,11 +1,12 @@
 /**
- * The CronJob registry-integrity-probe, bundled into one file (cronJob.ts). All it needs is in the environment:
+ * The CronJob registry-integrity-probe, bundled into one file (program.ts). All it needs is in the environment:
  * REGISTRY_URL, REGISTRY_NAME, REGISTRY_USER, REGISTRY_PASSWORD, REGISTRY_CA (a file; without it, the public CAs),
- * CANARY, PUSHGATEWAY_URL, INSTANCE, CERTIFICATE (the fingerprint of the one that is declared). Exit status: 0 the metrics tell what was found, be it good or bad; 1 something
- * was not answered, or the Pushgateway does not have it.
+ * CANARY, PUSHGATEWAY_URL, INSTANCE, CERTIFICATE (the fingerprint of the one that is declared). Exit status: 0 the
+ * metrics tell what was found, be it good or bad; 1 something was not answered, or the Pushgateway does not have it.
  */
 import { readFileSync } from "node:fs";
 import { Registry } from "../../../oci/registry.ts";
+import { BUDGET } from "../names.ts";
 import { shownCertificate } from "./certificate.ts";
 import { push, succeeded } from "./metrics.ts";
 import { probe } from "./probe.ts";
@@ -19,12 +20,17 @@ async function main(): Promise<void> {
 		credentials: { user: variable("REGISTRY_USER"), password: variable("REGISTRY_PASSWORD") },
 		...(ca && { ca: readFileSync(ca, "utf8") }),
 	});
-	const report = await probe(registry, { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start });
+	const options = { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start, budget: BUDGET * 1000 };
+	const report = await probe(registry, options);
 	await registry.close();
 	for (const { repository, references, subject, detail } of report.defects)
 		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);
 	for (const line of report.inconclusive) console.log(`could not tell: ${line}`);
 	if (report.inaccessible !== undefined) console.log(`not looked at: ${report.inaccessible}`);
+	if (report.left.length > 0)
+		console.log(
+			`the time was too short for ${report.left.length} repositories (looked at: ${(report.coverage * 100).toFixed(0)}% of all); the next runs begin elsewhere`,
+		);
 	const { requests, bytes } = registry;
 	const declared = process.env["CERTIFICATE"];
 	if (shown && declared && shown.fingerprint !== declared)

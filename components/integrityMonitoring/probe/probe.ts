@@ -1,4 +1,7 @@
-/** One look at everything in a registry: every repository, every tag, every piece. */
+/**
+ * One look at everything in a registry: every repository, every tag, every piece. A registry that is too large for the
+ * time that there is, is looked at in shares: each run begins somewhere else.
+ */
 import { type Registry, RegistryError } from "../../../oci/registry.ts";
 import { type Defect, type Walk, walk } from "../../../oci/walk.ts";
 import { INTERVAL } from "../names.ts";
@@ -7,14 +10,20 @@ import { INTERVAL } from "../names.ts";
 const RUNS_A_WEEK = (7 * 24 * 3600) / INTERVAL;
 /** Repositories that are looked at side by side; the client itself bounds its connections. */
 const SIDE_BY_SIDE = 4;
+/** Tags of a repository between one look at the clock and the next. */
+const AT_ONCE = 500;
+/** Steps of this share of a circle come near every place of it in the fewest of them (it is the golden ratio's). */
+const STEP = (Math.sqrt(5) - 1) / 2;
 
 export interface ProbeOptions {
 	/** As the registry names itself, so that another one is not taken for it. */
 	name: string;
 	/** A repository that is always there. */
 	canary: string;
-	/** In milliseconds since 1970; decides which blobs are read whole in this run. */
+	/** In milliseconds since 1970; decides where this run begins, and which blobs it reads whole. */
 	now: number;
+	/** After how many milliseconds nothing new is begun. */
+	budget: number;
 }
 
 export interface Report {
@@ -26,30 +35,52 @@ export interface Report {
 	repositories: number;
 	tags: number;
 	indexes: number;
+	/** Repositories of which not everything was looked at, because the time was over. */
+	left: string[];
+	/** What was looked at of all repositories, from 0 to 1. */
+	coverage: number;
 }
 
 /** Never throws for what the registry does. */
-export async function probe(registry: Registry, { name, canary, now }: ProbeOptions): Promise<Report> {
-	const report: Report = { defects: [], inconclusive: [], repositories: 0, tags: 0, indexes: 0 };
-	let waiting: string[];
+export async function probe(registry: Registry, { name, canary, now, budget }: ProbeOptions): Promise<Report> {
+	const end = performance.now() + budget;
+	const isOver = () => performance.now() > end;
+	const counts = { repositories: 0, tags: 0, indexes: 0 };
+	const report: Report = { defects: [], inconclusive: [], ...counts, left: [], coverage: 0 };
+	let all: string[];
 	try {
-		waiting = await catalog(registry, name, canary);
+		all = await catalog(registry, name, canary);
 	} catch (error) {
 		if (!(error instanceof RegistryError)) throw error;
 		return { ...report, inaccessible: error.message };
 	}
-	const deep = (digest: string) => turnOf(digest) === Math.floor(now / 1000 / INTERVAL) % RUNS_A_WEEK;
+	const run = Math.floor(now / 1000 / INTERVAL);
+	const deep = (digest: string) => turnOf(digest) === run % RUNS_A_WEEK;
+	const waiting = from(all, run);
+	let shares = 0;
+	/** Resolves with the share of the repository that was looked at. */
+	const lookAt = async (repository: string) => {
+		const tags = from(await registry.tags(repository), run);
+		let looked = 0;
+		do {
+			const part = tags.slice(looked, looked + AT_ONCE);
+			const first = await walk(registry, repository, part, { deep });
+			looked += part.length;
+			report.indexes += first.indexes;
+			report.inconclusive.push(...first.inconclusive);
+			if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first, report)));
+		} while (looked < tags.length && !isOver());
+		report.repositories++;
+		report.tags += looked;
+		return tags.length === 0 ? 1 : looked / tags.length;
+	};
 	const worker = async () => {
-		for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-			const repository = next;
+		while (waiting.length > 0 && !isOver()) {
+			const repository = waiting.shift() as string;
 			try {
-				const tags = await registry.tags(repository);
-				const first = await walk(registry, repository, tags, { deep });
-				report.repositories++;
-				report.tags += tags.length;
-				report.indexes += first.indexes;
-				report.inconclusive.push(...first.inconclusive);
-				if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first, report)));
+				const share = await lookAt(repository);
+				shares += share;
+				if (share < 1) report.left.push(repository);
 			} catch (error) {
 				if (!(error instanceof RegistryError)) throw error;
 				report.inconclusive.push(error.message);
@@ -57,7 +88,16 @@ export async function probe(registry: Registry, { name, canary, now }: ProbeOpti
 		}
 	};
 	await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
+	report.left.push(...waiting);
+	// What could not be looked at for another reason is counted as inconclusive, and not here.
+	report.coverage = report.left.length === 0 ? 1 : shares / all.length;
 	return report;
+}
+
+/** All of them, beginning with the one whose turn it is in that run. */
+function from<T>(all: T[], run: number): T[] {
+	const first = Math.floor(((run * STEP) % 1) * all.length);
+	return [...all.slice(first), ...all.slice(0, first)];
 }
 
 /** All repositories, once it is sure whose they are: nginx, or DNS, may lead to another registry. */

@@ -69,13 +69,22 @@ async function serve(tags: () => string[]) {
 	return { registry, readWhole };
 }
 
-const look = (registry: Registry, now = 0) => probe(registry, { name: "private", canary: "canary", now });
+const look = (registry: Registry, now = 0, budget = 60_000) =>
+	probe(registry, { name: "private", canary: "canary", now, budget });
+const all = { left: [], coverage: 1 };
 
 describe("a registry that is moving", () => {
 	it("a tag that goes away between the list and the look is not broken", async () => {
 		let listed = 0;
 		const { registry } = await serve(() => (++listed === 1 ? ["1", "going"] : ["1"]));
-		expect(await look(registry)).toEqual({ defects: [], inconclusive: [], repositories: 2, tags: 3, indexes: 0 });
+		expect(await look(registry)).toEqual({
+			defects: [],
+			inconclusive: [],
+			repositories: 2,
+			tags: 3,
+			indexes: 0,
+			...all,
+		});
 	});
 
 	it("what can't be looked at a second time stays broken", async () => {
@@ -109,9 +118,79 @@ it("reads every blob whole once in a week of runs", async () => {
 	expect(readWhole.sort()).toEqual([...layers].sort());
 }, 60_000);
 
+describe("a registry that is too large for the time of a run", () => {
+	const names = Array.from({ length: 40 }, (_, i) => (i === 0 ? "canary" : `app-${i}`));
+
+	it("is looked at in shares, and in a few runs as a whole", async () => {
+		const seen = new Set<string>();
+		for (let run = 0; run < 8; run++) {
+			const slow = {
+				identity: async () => ({ status: 401, name: "private" }),
+				catalog: async () => names,
+				tags: async (repository: string) => {
+					seen.add(repository);
+					await new Promise((resolve) => setTimeout(resolve, 20));
+					return [];
+				},
+			};
+			const { left, coverage, repositories } = await look(slow as never, run * INTERVAL * 1000, 50);
+			expect(repositories + left.length).toBe(names.length);
+			expect(coverage).toBeCloseTo(repositories / names.length);
+			expect(left.length).toBeGreaterThan(10);
+		}
+		expect([...seen].sort()).toEqual([...names].sort());
+	});
+
+	it("of one repository, a share of its tags is looked at", async () => {
+		const { registry } = await serve(() => {
+			const end = Date.now() + 100;
+			while (Date.now() < end); // The time is over when the first tags have been looked at.
+			return Array.from({ length: 1250 }, () => "1");
+		});
+		const { left, coverage, tags } = await look(registry, 0, 90);
+		expect(left).toEqual(["app"]);
+		expect(tags).toBe(500 + 1);
+		expect(coverage).toBeCloseTo((500 / 1250 + 1) / 2);
+	});
+
+	it("what was broken in what is left stays counted, and nothing else of before", async () => {
+		let body = "";
+		const former = (repository: string, value: string, instance = "i") => ({
+			labels: { job: "registry-integrity-probe", instance },
+			registry_manifest_integrity_repository_failures: {
+				metrics: [{ labels: { job: "registry-integrity-probe", instance, repository }, value }],
+			},
+		});
+		const data = [former("app-1", "2"), former("gone", "3"), former("app-2", "7", "other")];
+		const server = createServer((request, response) => {
+			if (request.method === "GET") return void response.end(JSON.stringify({ data }));
+			request.on("data", (chunk) => {
+				body += chunk;
+			});
+			request.once("end", () => response.end());
+		}).listen(0, "127.0.0.1");
+		await once(server, "listening");
+		onTestFinished(() => void server.close());
+		const defect = { repository: "app-3", references: ["1"], subject: "1", detail: "is not there" };
+		const report = {
+			...{ defects: [defect], inconclusive: [], repositories: 1, tags: 1, indexes: 0 },
+			...{ left: ["app-1", "app-2"], coverage: 0.25 },
+		};
+		const run = { report, start: 0, end: 1, requests: 1, bytes: 1, certificate: undefined, declared: undefined };
+		await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "i", run);
+		const lines = body.split("\n").filter((line) => line.includes("failures") && !line.startsWith("#"));
+		expect(lines.sort()).toEqual([
+			"registry_manifest_integrity_failures 3",
+			'registry_manifest_integrity_repository_failures{repository="app-1"} 2',
+			'registry_manifest_integrity_repository_failures{repository="app-3"} 1',
+		]);
+		expect(body).toContain("registry_manifest_integrity_coverage 0.25\n");
+	});
+});
+
 describe("the Pushgateway's URL", () => {
 	const run = {
-		report: { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0 },
+		report: { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0, ...all },
 		...{ start: 0, end: 1000, requests: 1, bytes: 1, certificate: undefined, declared: undefined },
 	};
 	const listen = async (status: number) => {
@@ -192,7 +271,7 @@ describe("the certificate that the registry shows", () => {
 		}).listen(0, "127.0.0.1");
 		await once(server, "listening");
 		onTestFinished(() => void server.close());
-		const report = { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0 };
+		const report = { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0, ...all };
 		const certificate = { daysLeft: 12.5, fingerprint: "AA" };
 		const run = { report, start: 0, end: 1000, requests: 1, bytes: 1, certificate, declared };
 		await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "i", run);
