@@ -40,52 +40,8 @@ is_declared() {
 	printf '%s\n' "$CONTAINERS" | grep -qxF -e "$1"
 }
 
-# check NAME: whether that container's own health check succeeds now. Docker asks for the first time when the check's
-# interval is over.
-check() {
-	docker inspect --format '{{range .Config.Healthcheck.Test}}{{println .}}{{end}}' "$1" | {
-		read -r kind
-		container=$1
-		set --
-		while IFS= read -r word; do [ -z "$word" ] || set -- "$@" "$word"; done
-		[ "$kind" = CMD ] || set -- sh -c "$1"
-		docker exec "$container" "$@" >/dev/null 2>&1 </dev/null
-	}
-}
-
-# is_healthy NAME: fails, with a word for why on standard output, where it is not, and never will be.
-is_healthy() {
-	state=$(docker inspect --format \
-		'{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}healthy{{end}}' "$1" 2>&1) || state="not there"
-	case $state in
-	"running healthy") return 0 ;;
-	"running starting") check "$1" ;;
-	*) return 1 ;;
-	esac
-}
-
-# start NAME ...: returns when all of them are healthy; fails, and says which one is not, where that takes too long.
-start() {
-	docker start "$@" >/dev/null || return 1
-	deadline=$(($(date +%s) + healthy_seconds))
-	for name in "$@"; do
-		until is_healthy "$name"; do
-			if [ "$state" = "running unhealthy" ] || [ "$(date +%s)" -ge "$deadline" ]; then
-				echo "container $name is not healthy, but $state: docker logs $name"
-				return 1
-			fi
-			sleep 0.2
-		done
-	done
-}
-
-# bring_up [OPTION ...]: what differs is made anew, and nginx is started when all others are healthy. `up --wait` would
-# take as long as Docker takes to ask a new container for the first time.
 bring_up() {
-	others=$(printf '%s\n' "$CONTAINERS" | grep -vx registry-nginx)
-	# A word each.
-	# shellcheck disable=SC2086
-	said=$({ docker compose --progress quiet up --no-start --remove-orphans "$@" && start $others && start registry-nginx; } 2>&1)
+	said=$(docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout "$healthy_seconds" "$@" 2>&1)
 }
 
 # stale: prints the containers that run with another content of a file than is there now. One that was changed in place
