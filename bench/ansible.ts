@@ -44,7 +44,8 @@ export function writePlaybook(folder: string, sshConfig: string, plays: Play[]):
 			const copy = { src: source, dest: path, mode, owner: user, group };
 			return { name: path, "ansible.builtin.copy": copy, notify: handlers.map((_, i) => `handler ${i}`) };
 		});
-		const named = handlers.map((shell, i) => ({ name: `handler ${i}`, "ansible.builtin.shell": shell }));
+		// Without no_log, Ansible writes the arguments into the host's journal, a password among them.
+		const named = handlers.map((shell, i) => ({ name: `handler ${i}`, "ansible.builtin.shell": shell, no_log: true }));
 		return { hosts: hosts.join(":"), gather_facts: false, tasks, handlers: named };
 	});
 	const all = plays.flatMap(({ hosts }) => hosts);

@@ -209,10 +209,10 @@ describe("the update", () => {
 	it("the probe's first push removes the old metrics, and says so; the next one finds nothing in its way", async () => {
 		const gateway = `http://127.0.0.1:${monitoring.pushgateway.port}`;
 		const instance = "registry.viktorbarzin.me:5050";
-		const report = { defects: [], inconclusive: [], inaccessible: undefined, repositories: 2, tags: 2, indexes: 1 };
-		const measured = { report, start: Date.now(), end: Date.now(), requests: 1, bytes: 1 } as unknown as Parameters<
-			typeof push
-		>[2];
+		const counts = { repositories: 2, tags: 2, indexes: 1 };
+		const report = { defects: [], inconclusive: [], ...counts, left: [], coverage: 1 };
+		const unknown = { certificate: undefined, declared: undefined };
+		const measured = { report, start: Date.now(), end: Date.now(), requests: 1, bytes: 1, ...unknown };
 		// The real probe may have come first: as on the first day, again.
 		const job = `${gateway}/metrics/job/registry-integrity-probe`;
 		for (const more of [`/instance/${instance}`, `/instance/${instance}/result/success`])
