@@ -407,18 +407,20 @@ list_generations() {
 read_files() {
 	begin
 	tar -xf - -C "$work"
+	mkdir "$work/observed"
+	while IFS="$tab" read -r number _; do
+		# What a script says when it fails is what there is to see.
+		(cd "$work" && run_script conditions "$number") >"$work/observed/$number" 2>&1 || true
+		printf '%s\n' "$work/observed/$number"
+	done <"$work/conditions/list" >"$work/observed.paths"
+	# At the last moment: the scripts take their time, and an update whose run was killed may come to its end meanwhile.
 	{
 		cat "$work/paths"
 		for file in "$records"/revisions/* "$records"/verified/* "$records/journal"; do printf '%s\n' "$file"; done
 	} | while IFS= read -r path; do
 		if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
 	done >"$work/list"
-	mkdir "$work/observed"
-	while IFS="$tab" read -r number _; do
-		# What a script says when it fails is what there is to see.
-		(cd "$work" && run_script conditions "$number") >"$work/observed/$number" 2>&1 || true
-		printf '%s\n' "$work/observed/$number"
-	done <"$work/conditions/list" >>"$work/list"
+	cat "$work/observed.paths" >>"$work/list"
 	tar -cPf - --no-recursion --files-from "$work/list"
 }
 
