@@ -2,13 +2,14 @@
 import { execFileSync } from "node:child_process";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { copyProgram } from "../lab/copyProgram.ts";
 import { registryVm, STACK } from "../lab/estate.ts";
 import { readKeys, sshConfigPath } from "../lab/keys.ts";
 import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
 import { writePlaybook } from "./ansible.ts";
 import { compare, type Measured } from "./compare.ts";
-import { copyOfProgram, type Values, writeConfig } from "./program.ts";
+import { type Values, writeConfig } from "./program.ts";
 
 /** The two states, in the order in which each way makes them: the lab is as it was at the end. */
 const STATES = ["changed", "as before"];
@@ -16,7 +17,8 @@ const STATES = ["changed", "as before"];
 /** By Pulumi and by Ansible's handlers, in turn. Throws where the lab is not up. */
 export async function change(rounds: number, folder: string): Promise<Measured[]> {
 	const env = await labEnvironment();
-	const program = copyOfProgram(folder);
+	const program = join(folder, "program");
+	await copyProgram(program);
 	const file = join(program, `Pulumi.${STACK}.yaml`);
 	const config = (state: string) => join(folder, `${state}.yaml`);
 	const up = "pulumi up --yes --skip-preview --non-interactive --stack";

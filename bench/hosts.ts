@@ -2,21 +2,22 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { copyProgram } from "../lab/copyProgram.ts";
 import { findEngine } from "../lab/engine.ts";
 import { dns, NET, proxmox, publicDns, STACK } from "../lab/estate.ts";
 import { freePort } from "../lab/freePort.ts";
-import { readKeys } from "../lab/keys.ts";
+import { type Keys, readKeys } from "../lab/keys.ts";
 import { startMachine } from "../lab/machines.ts";
 import { Step } from "../lab/run.ts";
 import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
 import { writePlaybook } from "./ansible.ts";
 import { compare, type Measured } from "./compare.ts";
-import { copyOfProgram, writeConfig } from "./program.ts";
+import { writeConfig } from "./program.ts";
 
 /** How many start at once: what two cores can do. */
 const AT_ONCE = 4;
-/** Of the kernel's inotify instances, of which a machine with systemd takes this many. */
+/** The kernel's inotify instances that a machine with systemd takes. */
 const INOTIFY = 8;
 /** Of the first one on the lab's network; nobody of the lab is behind it. */
 const FIRST_ADDRESS = 40;
@@ -57,7 +58,7 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 			}
 			const at = join(folder, String(count));
 			mkdirSync(at);
-			const { pulumi, seconds } = bringUp(at, ports.slice(0, count), keys, env);
+			const { pulumi, seconds } = await bringUp(at, ports.slice(0, count), keys, env);
 			const sshConfig = writeSshConfig(at, ports.slice(0, count), keys.proxmoxLogin.privatePath);
 			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
 			const { command, env: theirs } = writePlaybook(at, sshConfig, [{ hosts, files }]);
@@ -73,13 +74,9 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 }
 
 /** Brings these hosts up; how to look at them, and how long it took. */
-function bringUp(
-	folder: string,
-	ports: number[],
-	keys: Awaited<ReturnType<typeof readKeys>>,
-	labEnv: Record<string, string>,
-) {
-	const program = copyOfProgram(folder);
+async function bringUp(folder: string, ports: number[], keys: Keys, labEnv: Record<string, string>) {
+	const program = join(folder, "program");
+	await copyProgram(program);
 	const env = { ...process.env, ...labEnv, PULUMI_BACKEND_URL: `file://${folder}` };
 	const stack = ["--stack", "hosts", "--non-interactive"];
 	const pulumi = (...args: string[]) =>

@@ -1,5 +1,5 @@
-/** A copy of this program, because Pulumi writes a stack's config beside the program, and the config here is the lab's. */
-import { cpSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+/** The lab's stack with other config. */
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse, stringify } from "yaml";
 import { PROJECT } from "../config.ts";
@@ -8,15 +8,6 @@ import { checkout } from "../lab/paths.ts";
 
 /** Of a stack, by key without the project's name. */
 export type Values = Record<string, unknown>;
-
-/** Copies it into a new folder of that folder; resolves with the copy's path. */
-export function copyOfProgram(folder: string): string {
-	const copy = join(folder, "program");
-	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
-	cpSync(checkout, copy, { recursive: true, filter: (source) => !skipped.includes(source) });
-	symlinkSync(join(checkout, "node_modules"), join(copy, "node_modules"));
-	return copy;
-}
 
 /** Writes the lab's config to that file, changed, its secrets as they are. */
 export function writeConfig(file: string, change: (values: Values) => void): void {

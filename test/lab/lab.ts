@@ -1,9 +1,10 @@
 /** What lab tests do to the lab: run its commands, and put it back as the program declares it. */
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
+import { copyProgram } from "../../lab/copyProgram.ts";
 import { monitoring, registryVm, STACK } from "../../lab/estate.ts";
 
 export const checkout = join(import.meta.dirname, "../..");
@@ -121,9 +122,7 @@ export interface Variant extends AsyncDisposable {
 
 export async function variant(): Promise<Variant> {
 	const folder = await mkdtemp(join(tmpdir(), "homelab-registry-test-"));
-	const skipped = ["node_modules", ".git", "out"].map((name) => join(checkout, name));
-	await cp(checkout, folder, { recursive: true, filter: (source) => !skipped.includes(source) });
-	await symlink(join(checkout, "node_modules"), join(folder, "node_modules"));
+	await copyProgram(folder);
 	await pulumi(["stack", "select", STACK], folder);
 	const file = join(folder, `Pulumi.${STACK}.yaml`);
 	return {

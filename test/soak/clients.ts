@@ -2,7 +2,7 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { caches, published } from "../../lab/estate.ts";
-import { until } from "../../lab/run.ts";
+import { StepError, until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "../lab/image.ts";
 import { env, loggedIn, run } from "../lab/lab.ts";
 import type { Random } from "./random.ts";
@@ -16,9 +16,9 @@ const [REPOSITORIES, TAGS] = [4, 8];
 export interface Clients {
 	/** Pushes one image, or pulls one, by chance. */
 	once(random: Random): Promise<void>;
-	/** Reads all of every image that was acknowledged. */
+	/** Reads all of every image that was acknowledged; resolves with their number. */
 	proveAll(): Promise<number>;
-	/** Removes what was pushed last under each name from the registry's list, and the local files. */
+	/** Removes the local files; the images stay in the registry. */
 	dispose(): Promise<void>;
 }
 
@@ -38,15 +38,14 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 			said = problem;
 			report.retried(name);
 			return false;
-		}).catch(() => {
-			throw new Error(`not so for ${PATIENCE} s: ${said}`);
+		}).catch((error) => {
+			throw error instanceof StepError ? new Error(`not so for ${PATIENCE} s: ${said}`) : error;
 		});
 	};
 
-	const push = (random: Random) =>
+	const isPushed = (name: string) => acknowledged.has(name) && acknowledged.get(name) === undefined;
+	const push = (name: string) =>
 		report.counted("push", async () => {
-			const name = `soak/app-${random.below(REPOSITORIES)}:v${random.below(TAGS)}`;
-			if (acknowledged.has(name) && acknowledged.get(name) === undefined) return; // Somebody pushes it.
 			acknowledged.set(name, undefined);
 			const layout = join(folder, `layout-${pushes++}`);
 			await mkdir(layout);
@@ -85,15 +84,17 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 
 	return {
 		async once(random) {
-			const names = [...acknowledged.keys()];
+			const names = [...acknowledged.keys()].filter((name) => !isPushed(name));
+			const name = `soak/app-${random.below(REPOSITORIES)}:v${random.below(TAGS)}`;
 			const what = random.below(10);
-			if (what < 4 || names.length === 0) await push(random);
+			if (what < 4 || names.length === 0) await (isPushed(name) || push(name));
 			else if (what < 8) await report.counted("pull", () => prove(random.of(names)));
 			else await pullFromCache(random);
 		},
 		async proveAll() {
-			for (const name of acknowledged.keys()) await report.counted("pull at the end", () => prove(name));
-			return acknowledged.size;
+			const names = [...acknowledged.keys()].filter((name) => !isPushed(name));
+			for (const name of names) await report.counted("pull at the end", () => prove(name));
+			return names.length;
 		},
 		dispose: () => rm(folder, { recursive: true, force: true }),
 	};

@@ -7,8 +7,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { Command } from "commander";
+import { pushCanary } from "../../components/registryVm/upkeepFiles.ts";
+import { privateRegistry } from "../../lab/estate.ts";
 import { labEnvironment } from "../../lab/status.ts";
-import { drift, up, variant } from "../lab/lab.ts";
+import { drift, onVm, up, variant } from "../lab/lab.ts";
 import { clients } from "./clients.ts";
 import { faults, operations } from "./operator.ts";
 import { random } from "./random.ts";
@@ -35,6 +37,7 @@ const report = new Report();
 const all = await clients(await mkdtemp(join(tmpdir(), "soak-")), report);
 console.log(`seed ${seed}, ${minutes} minutes`);
 await up();
+await onVm(pushCanary(privateRegistry.name, "canary")); // Tests take it away with all that they pushed.
 const before = await used();
 const most: Record<string, Used> = {};
 const end = Date.now() + minutes * 60_000;
@@ -48,9 +51,13 @@ const proved = await all.proveAll();
 const { exitCode, output } = await drift();
 if (exitCode !== 0) report.problem(`there is something left to do: ${output}`);
 const after = await used();
-for (const [name, { memory, files }] of Object.entries(after)) {
-	const was = before[name];
-	if (was === undefined) continue;
+for (const [name, was] of Object.entries(before)) {
+	const is = after[name];
+	if (is === undefined) {
+		report.problem(`${name} can't be asked what it uses`);
+		continue;
+	}
+	const { memory, files } = is;
 	if (memory > was.memory + MORE_MEMORY) report.problem(`${name} grew from ${was.memory} to ${memory} MiB`);
 	if (files > was.files + MORE_FILES) report.problem(`${name} has ${files} files open, and had ${was.files}`);
 }
@@ -90,8 +97,10 @@ async function watch(): Promise<void> {
 			const { memory: m, files: f } = most[name] ?? { memory: 0, files: 0 };
 			most[name] = { memory: Math.max(m, memory), files: Math.max(f, files) };
 		}
-		for (const alert of await falseAlarms()) if (!seen.has(alert)) report.problem(`${alert} fires`);
-		for (const alert of await falseAlarms()) seen.add(alert);
+		for (const alert of await falseAlarms()) {
+			if (!seen.has(alert)) report.problem(`${alert} fires`);
+			seen.add(alert);
+		}
 		await pause(5000);
 	}
 }

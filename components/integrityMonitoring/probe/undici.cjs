@@ -1,6 +1,6 @@
 /**
  * What the probe uses of undici, which its bundle has in the place of the whole: its fetch, caches and mocks would
- * double the ConfigMap, and Pulumi's state has that twice. The tests of the monitoring run this, on every userland.
+ * double the ConfigMap, and Pulumi's state has that twice. test/lab/monitoring.test.ts runs this in the cluster.
  */
 const Agent = require("../../../node_modules/undici/lib/dispatcher/agent.js");
 const Dispatcher = require("../../../node_modules/undici/lib/dispatcher/dispatcher.js");

@@ -118,6 +118,21 @@ it("reads every blob whole once in a week of runs", async () => {
 	expect(readWhole.sort()).toEqual([...layers].sort());
 }, 60_000);
 
+/** A Pushgateway that has these groups, and takes whatever is pushed; `body` is all of that. */
+async function receiving(data: object[] = []) {
+	let body = "";
+	const server = createServer((request, response) => {
+		if (request.method === "GET") return void response.end(JSON.stringify({ data }));
+		request.on("data", (chunk) => {
+			body += chunk;
+		});
+		request.once("end", () => response.end());
+	}).listen(0, "127.0.0.1");
+	await once(server, "listening");
+	onTestFinished(() => void server.close());
+	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, body: () => body };
+}
+
 describe("a registry that is too large for the time of a run", () => {
 	const names = Array.from({ length: 40 }, (_, i) => (i === 0 ? "canary" : `app-${i}`));
 
@@ -154,7 +169,6 @@ describe("a registry that is too large for the time of a run", () => {
 	});
 
 	it("what was broken in what is left stays counted, and nothing else of before", async () => {
-		let body = "";
 		const former = (repository: string, value: string, instance = "i") => ({
 			labels: { job: "registry-integrity-probe", instance },
 			registry_manifest_integrity_repository_failures: {
@@ -162,22 +176,15 @@ describe("a registry that is too large for the time of a run", () => {
 			},
 		});
 		const data = [former("app-1", "2"), former("gone", "3"), former("app-2", "7", "other")];
-		const server = createServer((request, response) => {
-			if (request.method === "GET") return void response.end(JSON.stringify({ data }));
-			request.on("data", (chunk) => {
-				body += chunk;
-			});
-			request.once("end", () => response.end());
-		}).listen(0, "127.0.0.1");
-		await once(server, "listening");
-		onTestFinished(() => void server.close());
+		const gateway = await receiving(data);
 		const defect = { repository: "app-3", references: ["1"], subject: "1", detail: "is not there" };
 		const report = {
 			...{ defects: [defect], inconclusive: [], repositories: 1, tags: 1, indexes: 0 },
 			...{ left: ["app-1", "app-2"], coverage: 0.25 },
 		};
 		const run = { report, start: 0, end: 1, requests: 1, bytes: 1, certificate: undefined, declared: undefined };
-		await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "i", run);
+		await push(gateway.url, "i", run);
+		const body = gateway.body();
 		const lines = body.split("\n").filter((line) => line.includes("failures") && !line.startsWith("#"));
 		expect(lines.sort()).toEqual([
 			"registry_manifest_integrity_failures 3",
@@ -262,19 +269,12 @@ describe("the certificate that the registry shows", () => {
 		["another one", "BB", ["registry_certificate_days_left 12.5", "registry_certificate_as_declared 0"], []],
 		["one, and none is declared", undefined, ["registry_certificate_days_left 12.5"], ["as_declared"]],
 	])("%s is a metric", async (_, declared, expected, absent) => {
-		let body = "";
-		const server = createServer((request, response) => {
-			request.on("data", (chunk) => {
-				body += chunk;
-			});
-			request.once("end", () => response.end());
-		}).listen(0, "127.0.0.1");
-		await once(server, "listening");
-		onTestFinished(() => void server.close());
+		const gateway = await receiving();
 		const report = { defects: [], inconclusive: [], repositories: 1, tags: 1, indexes: 0, ...all };
 		const certificate = { daysLeft: 12.5, fingerprint: "AA" };
 		const run = { report, start: 0, end: 1000, requests: 1, bytes: 1, certificate, declared };
-		await push(`http://127.0.0.1:${(server.address() as AddressInfo).port}`, "i", run);
+		await push(gateway.url, "i", run);
+		const body = gateway.body();
 		for (const line of expected) expect(body.split("\n")).toContain(line);
 		for (const name of absent) expect(body).not.toContain(name);
 	});
