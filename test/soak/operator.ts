@@ -93,11 +93,12 @@ async function probe(): Promise<void> {
 		return stdout;
 	};
 	await kubectl("create", "job", name, "--from=cronjob/registry-integrity-probe");
-	const { succeeded } = await until(`the job ${name} has ended`, 180, async () => {
+	const { type } = await until(`the job ${name} has ended`, 180, async () => {
 		const { status } = JSON.parse(await kubectl("get", "job", name, "--output=json"));
-		return (status.succeeded ?? 0) + (status.conditions?.length ?? 0) > 0 ? { succeeded: status.succeeded } : undefined;
+		const conditions: { type: string; status: string }[] = status.conditions ?? [];
+		return conditions.find(({ type, status }) => status === "True" && (type === "Complete" || type === "Failed"));
 	});
 	const log = await kubectl("logs", `job/${name}`);
 	await kubectl("delete", "job", name);
-	if (!succeeded || !/ 0 broken;/.test(log)) throw new Error(`it says of a whole registry: ${log}`);
+	if (type !== "Complete" || !/ 0 broken;/.test(log)) throw new Error(`it says of a whole registry: ${log}`);
 }
