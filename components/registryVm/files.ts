@@ -36,7 +36,10 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 		...(registry.kind === "private" ? ["/opt/registry/htpasswd"] : []),
 	];
 	const digests = Object.fromEntries(
-		all.map((registry) => [registry.service, digest(mounts(registry).map((path) => mounted[path] as RenderedFile))]),
+		all.map((registry) => {
+			const files = mounts(registry).map((path) => mounted[path] as RenderedFile);
+			return [registry.service, digest(files, secrets !== placeholders && files.some(({ secret }) => secret))];
+		}),
 	);
 	const forNginx = (content: string, secret = false) =>
 		managedFile(content, "nginx is restarted", { notify: ["nginx"], secret });
@@ -65,10 +68,10 @@ function recreated({ service }: Registry): string {
 	return `${service} is recreated, then nginx is restarted`;
 }
 
-/** The digest is in plain sight, so guessing a secret from it has to be slow. */
-function digest(files: RenderedFile[]): string {
+/** It is in plain sight, so guessing a secret from it has to be slow. */
+function digest(files: RenderedFile[], secret: boolean): string {
 	const text = files.map(({ content }) => content).join("\0");
-	if (files.some(({ secret }) => secret)) return scryptSync(text, "config.digest", 16).toString("hex");
+	if (secret) return scryptSync(text, "config.digest", 16).toString("hex");
 	return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 
