@@ -5,7 +5,7 @@ import * as pulumi from "@pulumi/pulumi";
 /**
  * The provider of the cluster of that context of the kubeconfig that kubectl would use: the current one, where it is
  * undefined. One plugin process serves all who are given it. An object that exists already is taken over, which
- * `adoptionHook` says beforehand.
+ * `reportAdoptions` says beforehand.
  */
 export function clusterProvider(context: string | undefined, aliases: string[]): kubernetes.Provider {
 	const args = { upsertExistingObjects: true, ...(context !== undefined && { context }) };
@@ -29,49 +29,44 @@ const OURS = "pulumi-kubernetes";
 const SYSTEM = /^(kube-|kubelet)/;
 
 /**
- * In a preview, before an object would be made: where it exists and was never written by Pulumi, says who made it, and
- * what becomes of it. Never fails: what could not be looked at is said, too. `onNew` is called where it is seen that
- * Pulumi never wrote the object, whether it exists or not.
+ * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it. Never
+ * fails: what could not be looked at is said, too. Resolves with true where none of them was ever written by Pulumi, which
+ * is so before the first update.
  */
-export function adoptionHook(
-	name: string,
-	context: string | undefined,
-	onNew?: () => Promise<void>,
-): pulumi.ResourceHook {
-	// Only what Pulumi does not know of can be taken over: an engine that finds nothing to make costs no question.
-	const look = async ({ newInputs }: pulumi.ResourceHookArgs) => {
-		if (pulumi.runtime.isDryRun() && (await isNew(context, newInputs as Named))) await onNew?.();
-	};
-	return new pulumi.ResourceHook(name, look, { onDryRun: true });
-}
-
-async function isNew(context: string | undefined, declared: Named): Promise<boolean> {
-	const { apiVersion, kind } = declared;
-	const { name, namespace } = declared.metadata;
+export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<boolean> {
+	if (!pulumi.runtime.isDryRun()) return false;
 	try {
 		const { KubernetesObjectApi, config } = await client(context);
-		const found = await KubernetesObjectApi.makeApiClient(config)
-			.read({ apiVersion, kind, metadata: { name, namespace } })
-			.catch((error: { code?: number }) => {
-				if (error.code === 404) return undefined;
-				throw error;
-			});
-		if (found === undefined) return true;
-		const managers = (found.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
-		if (managers.some((manager) => manager.startsWith(OURS))) return false;
-		const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
-		await pulumi.log.warn(
-			`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
+		const api = KubernetesObjectApi.makeApiClient(config);
+		const ours = await Promise.all(
+			objects.map(async (declared) => {
+				const { apiVersion, kind } = declared;
+				const { name, namespace } = declared.metadata;
+				const found = await api
+					.read({ apiVersion, kind, metadata: { name, namespace } })
+					.catch((error: { code?: number }) => {
+						if (error.code === 404) return undefined;
+						throw error;
+					});
+				const managers = (found?.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
+				if (found === undefined) return false;
+				if (managers.some((manager) => manager.startsWith(OURS))) return true;
+				const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
+				await pulumi.log.warn(
+					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
+				);
+				const beside = containersBeside(found, declared);
+				if (beside.length > 0)
+					await pulumi.log.warn(
+						`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
+					);
+				return false;
+			}),
 		);
-		const beside = containersBeside(found, declared);
-		if (beside.length > 0)
-			await pulumi.log.warn(
-				`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
-			);
-		return true;
+		return !ours.some(Boolean);
 	} catch (error) {
 		await pulumi.log.warn(
-			`could not tell whether ${kind} ${namespace}/${name} exists in the cluster already, and would be taken over: ${(error as Error).message.split("\n")[0]}`,
+			`could not tell which objects exist in the cluster already, and would be taken over: ${(error as Error).message.split("\n")[0]}`,
 		);
 		return false;
 	}

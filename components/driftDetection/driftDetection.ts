@@ -1,7 +1,7 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import { Cron } from "../../woodpecker/resources.ts";
-import { adoptionHook } from "../cluster.ts";
+import { reportAdoptions } from "../cluster.ts";
 import { JOB, SCHEDULE } from "./names.ts";
 import { type DriftDetectionSettings, driftDashboardConfigMap, driftRules } from "./objects.ts";
 
@@ -19,11 +19,11 @@ export class DriftDetection extends pulumi.ComponentResource {
 	) {
 		super("homelab:drift:DriftDetection", name, {}, options);
 		const child = { parent: this };
-		const object = { ...child, hooks: { beforeCreate: [adoptionHook(`${name}-adoption`, settings.context)] } };
+		void reportAdoptions(settings.context, [driftRules(settings), driftDashboardConfigMap(settings)]);
 		const rules = driftRules(settings);
-		if (rules.kind === "PrometheusRule") new kubernetes.apiextensions.CustomResource(`${name}-rules`, rules, object);
-		else new kubernetes.core.v1.ConfigMap(`${name}-rules`, rules, object);
-		new kubernetes.core.v1.ConfigMap(`${name}-dashboard`, driftDashboardConfigMap(settings), object);
+		if (rules.kind === "PrometheusRule") new kubernetes.apiextensions.CustomResource(`${name}-rules`, rules, child);
+		else new kubernetes.core.v1.ConfigMap(`${name}-rules`, rules, child);
+		new kubernetes.core.v1.ConfigMap(`${name}-dashboard`, driftDashboardConfigMap(settings), child);
 		if (woodpecker) new Cron(`${name}-cron`, { ...woodpecker, name: JOB, schedule: SCHEDULE }, child);
 		this.registerOutputs({});
 	}

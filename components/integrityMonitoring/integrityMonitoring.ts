@@ -1,6 +1,6 @@
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
-import { adoptionHook } from "../cluster.ts";
+import { reportAdoptions } from "../cluster.ts";
 import { alertGroups } from "./alerts.ts";
 import type { IntegrityMonitoringArgs } from "./args.ts";
 import { reportFormer } from "./former.ts";
@@ -9,6 +9,7 @@ import {
 	credentialsData,
 	credentialsSecret,
 	dashboardConfigMap,
+	integrityObjects,
 	probeCronJob,
 	programConfigMap,
 } from "./objects.ts";
@@ -30,9 +31,11 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 		options?: pulumi.ComponentResourceOptions,
 	) {
 		super("homelab:registry:IntegrityMonitoring", name, {}, options);
-		const { context } = settings;
-		const hooks = { beforeCreate: [adoptionHook(`${name}-adoption`, context)] };
-		const child = { parent: this, hooks };
+		const child = { parent: this };
+		const objects = integrityObjects(settings, { registryUser: "", registryPassword: "" }, ca);
+		void reportAdoptions(settings.context, objects).then((isFirst) => {
+			if (isFirst) return reportFormer(servers, alertGroups(settings));
+		});
 
 		const program = new kubernetes.core.v1.ConfigMap(`${name}-program`, programConfigMap(settings, ca), child);
 		const credentials = new kubernetes.core.v1.Secret(
@@ -52,10 +55,8 @@ export class IntegrityMonitoring extends pulumi.ComponentResource {
 		this.registerOutputs({ cronJob: this.cronJob });
 		if (settings.suffix !== "") return;
 		const rules = alertRules(settings);
-		const former = adoptionHook(`${name}-former`, context, () => reportFormer(servers, alertGroups(settings)));
-		const first = { parent: this, hooks: { beforeCreate: [former] } };
-		if (rules.kind === "PrometheusRule") new kubernetes.apiextensions.CustomResource(`${name}-rules`, rules, first);
-		else new kubernetes.core.v1.ConfigMap(`${name}-rules`, rules, first);
+		if (rules.kind === "PrometheusRule") new kubernetes.apiextensions.CustomResource(`${name}-rules`, rules, child);
+		else new kubernetes.core.v1.ConfigMap(`${name}-rules`, rules, child);
 		new kubernetes.core.v1.ConfigMap(`${name}-dashboard`, dashboardConfigMap(settings), child);
 	}
 }
