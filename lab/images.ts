@@ -43,7 +43,7 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	) as [string, string];
 	if (!(await has(engine, step, packages)) || !(await has(engine, step, base))) {
 		onBuild(`Debian ${SUITE}`);
-		await bootstrap(engine, step, base, packages);
+		await bootstrap(engine, step, PACKAGES, base, packages);
 	}
 	const build = (name: string, args: Record<string, string>, add: Additions = {}) =>
 		buildImage(engine, step, name, args, onBuild, add);
@@ -78,6 +78,15 @@ export async function forgetOldImages(engine: Engine, step: Step, images: Images
 /** A machine with nothing on it but sshd; only a test wants one. */
 export function buildEmptyMachine(engine: Engine, step: Step, { machine, packages }: Images): Promise<string> {
 	return buildImage(engine, step, "empty-machine", { MACHINE: machine, PACKAGES: packages }, () => {});
+}
+
+/** A stand-in for the image that `ci/Dockerfile` begins with, where its registry can't be reached; only a test wants one. */
+export async function buildCiBase(engine: Engine, step: Step): Promise<string> {
+	const include = "git openssh-client ca-certificates curl";
+	const debian = `homelab-lab/ci-debian:${digest(SUITE, include, LABEL)}`;
+	if (!(await has(engine, step, debian))) await bootstrap(engine, step, include, debian);
+	const node = { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" };
+	return buildImage(engine, step, "ci-base", { BASE: debian }, () => {}, { npm: node });
 }
 
 /** What goes into a build besides the files in its folder. */
@@ -121,10 +130,10 @@ async function buildImage(
 }
 
 /**
- * The base, and the packages it was made from: debootstrap where we are root on Debian, else the same Debian from
- * its official image.
+ * A Debian with these packages, and, where that is asked for, an image of the packages it was made from: debootstrap
+ * where we are root on Debian, else the same Debian from its official image.
  */
-async function bootstrap(engine: Engine, step: Step, base: string, packages: string): Promise<void> {
+async function bootstrap(engine: Engine, step: Step, include: string, base: string, packages?: string): Promise<void> {
 	const context = await mkdtemp(join(tmpdir(), "homelab-lab-base-"));
 	const [root, pool] = [join(context, "root"), join(context, "pool")];
 	try {
@@ -132,22 +141,22 @@ async function bootstrap(engine: Engine, step: Step, base: string, packages: str
 			const sites = await step.run("apt-get", ["indextargets", "--format", "$(SITE)", `Codename: ${SUITE}`]);
 			const mirror = sites.split("\n")[0];
 			if (!mirror) throw new StepError(`apt knows no mirror for Debian ${SUITE}; run apt-get update`);
-			const include = `--include=${PACKAGES.replaceAll(" ", ",")}`;
-			await step.run("debootstrap", ["--variant=minbase", include, SUITE, root, mirror]);
+			const names = `--include=${include.replaceAll(" ", ",")}`;
+			await step.run("debootstrap", ["--variant=minbase", names, SUITE, root, mirror]);
 			await step.run("sh", ["-c", 'mkdir "$1" && mv "$0"/var/cache/apt/archives/*.deb "$1"', root, pool]);
 			await step.run("sh", ["-c", 'rm -rf "$0"/var/lib/apt/lists/*', root]);
 			const load = (folder: string, image: string) =>
 				step.run("sh", ["-c", 'tar -C "$0" -c . | docker import --change "LABEL $2=" - "$1"', folder, image, LABEL], {
 					env: { DOCKER_HOST: engine.host },
 				});
-			await load(pool, packages);
+			if (packages !== undefined) await load(pool, packages);
 			await load(root, base);
 			return;
 		}
 		const dockerfile = `FROM debian:${SUITE}-slim AS base
 LABEL ${LABEL}=
 RUN rm /etc/apt/apt.conf.d/docker-clean && apt-get update \\
- && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${PACKAGES} \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends ${include} \\
  && mkdir /packages && mv /var/cache/apt/archives/*.deb /packages/ && rm -rf /var/lib/apt/lists/*
 FROM scratch AS packages
 COPY --from=base /packages /
@@ -155,7 +164,8 @@ FROM base
 RUN rm -r /packages
 `;
 		const build = ["build", "--file", "-", context];
-		await engine.docker(step, [...build, "--target", "packages", "--tag", packages], { input: dockerfile });
+		if (packages !== undefined)
+			await engine.docker(step, [...build, "--target", "packages", "--tag", packages], { input: dockerfile });
 		await engine.docker(step, [...build, "--tag", base], { input: dockerfile });
 	} finally {
 		await rm(context, { recursive: true, force: true });

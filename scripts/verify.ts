@@ -1,11 +1,12 @@
 /**
- * npm run verify -- REGISTRY/REPOSITORY:TAG: is the image whole? Exit status 0 it is, 1 it is broken, each missing
- * piece on a line, 2 the question could not be answered.
+ * npm run verify -- REGISTRY/REPOSITORY:TAG [--tag TAG]: is the image whole? Exit status 0 it is, and it has that other tag,
+ * too; 1 it is broken, each missing piece on a line; 2 the question could not be answered, or the tag not be given.
  */
 
 import { Command } from "commander";
 import { ExpectedError } from "../host/expectedError.ts";
 import { CredentialsError } from "../oci/credentials.ts";
+import { digestOf } from "../oci/manifest.ts";
 import { parseReference } from "../oci/reference.ts";
 import { RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
@@ -17,6 +18,7 @@ class UsageError extends ExpectedError {}
 
 interface Options extends ReachOptions {
 	deep: boolean;
+	tag?: string;
 }
 
 const program = new Command()
@@ -27,6 +29,7 @@ const program = new Command()
 	.argument("<image>", "registry/repository:tag or registry/repository@sha256:digest")
 	.option("--ca <file>", "trust this CA instead of the system's")
 	.option("--deep", "read every layer and check its digest", false)
+	.option("--tag <tag>", "where it is whole, give it this tag, too")
 	.option("--plain-http", "without TLS", false)
 	.exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
 	.action(async (image: string, options: Options) => {
@@ -39,20 +42,29 @@ await program.parseAsync().catch((error: unknown) => {
 	process.exitCode = 2;
 });
 
-async function verify(image: string, { deep, ...options }: Options): Promise<number> {
+async function verify(image: string, { deep, tag, ...options }: Options): Promise<number> {
 	const parsed = parseReference(image);
 	if (parsed === undefined) throw new UsageError(`"${image}" is not of the form registry/repository:tag`);
 	const { registry: host, repository, reference } = parsed;
+	if (tag !== undefined && parseReference(`${host}/${repository}:${tag}`) === undefined)
+		throw new UsageError(`"${tag}" is not a tag`);
 	const registry = await reachRegistry(host, options);
 	try {
-		const walked = walk(registry, repository, [reference], { deep: () => deep });
+		// What gets the tag is what was looked at, byte for byte, whatever is pushed meanwhile.
+		const root = tag === undefined ? undefined : await registry.manifest(repository, reference);
+		const wanted = root?.status === 200 && !reference.includes(":") ? digestOf(root.body) : reference;
+		const walked = walk(registry, repository, [wanted], { deep: () => deep });
 		const { defects, inconclusive, manifests, blobs } = await withProgress(walked, () => read(registry));
 		for (const { subject, detail } of defects) console.error(`${repository} ${subject} ${detail}`);
 		for (const line of inconclusive) console.error(`could not tell: ${line}`);
 		if (defects.length > 0) console.log(`${image} is broken in ${defects.length} places`);
 		else if (inconclusive.length === 0)
 			console.log(`${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`);
-		return defects.length > 0 ? 1 : inconclusive.length > 0 ? 2 : 0;
+		if (defects.length > 0 || inconclusive.length > 0) return defects.length > 0 ? 1 : 2;
+		if (tag === undefined || root?.mediaType === undefined) return 0;
+		await registry.putManifest(repository, tag, root.body, root.mediaType);
+		console.log(`${host}/${repository}:${tag} is ${wanted} now`);
+		return 0;
 	} finally {
 		await registry.close();
 	}

@@ -1,6 +1,7 @@
 /** The pipelines in .woodpecker, step by step, as Woodpecker runs them, against the lab. */
 import { type SpawnOptionsWithoutStdio, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createReadStream } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
@@ -8,9 +9,24 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
+import { type Engine, findEngine } from "../../lab/engine.ts";
 import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
-import { until } from "../../lab/run.ts";
-import { begin, checkout, containers, env, leave, type Outcome, onVm, run, type StackConfig } from "./lab.ts";
+import { buildCiBase } from "../../lab/images.ts";
+import { Step as LabStep, until } from "../../lab/run.ts";
+import {
+	begin,
+	checkout,
+	containers,
+	docker,
+	env,
+	leave,
+	loggedIn,
+	type Outcome,
+	onVm,
+	run,
+	type StackConfig,
+} from "./lab.ts";
+import { STORE } from "./pushed.ts";
 
 type Value = string | { from_secret: string };
 interface Step {
@@ -118,6 +134,8 @@ function environment(step: Step, event: string): Record<string, string> {
 		pulumi_config_passphrase: env("PULUMI_CONFIG_PASSPHRASE"),
 		woodpecker_admin_token: env("LAB_WOODPECKER_TOKEN"),
 		slack_webhook: `http://127.0.0.1:${port}/hook`,
+		registry_user: env("LAB_REGISTRY_USER"),
+		registry_password: env("LAB_REGISTRY_PASSWORD"),
 	};
 	const declared = Object.entries(step.environment ?? {}).map(([name, value]) => {
 		if (typeof value === "string") return [name, value] as const;
@@ -135,26 +153,47 @@ function environment(step: Step, event: string): Record<string, string> {
 	];
 	const reached = ["KUBECONFIG", "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT"];
 	const outside = Object.fromEntries([...lab, ...reached].map((name) => [name, process.env[name] ?? ""]));
-	return { CI: "woodpecker", CI_COMMIT_TARGET_BRANCH: "master", ...Object.fromEntries(declared), ...outside, STACK };
+	const ca = { NODE_EXTRA_CA_CERTS: env("LAB_REGISTRY_CA") };
+	return {
+		CI: "woodpecker",
+		CI_COMMIT_TARGET_BRANCH: "master",
+		...Object.fromEntries(declared),
+		...outside,
+		...ca,
+		STACK,
+	};
 }
 
-/** Each item in a shell of its own, after Woodpecker has put in what is between ${ and }; ends with the first that fails. */
+/**
+ * Each item in a shell of its own, after Woodpecker has put in what is between ${ and }. After the first that fails, only the
+ * steps for failures. The lab's registry is in the place of the estate's.
+ */
 async function play(name: string, event: string, cwd = clone): Promise<Outcome> {
 	const { steps } = await workflow(name);
-	let last: Outcome = { exitCode: 0, output: "", stdout: "" };
-	for (const step of steps.filter(({ when }) => !when)) {
-		const variables = environment(step, event);
+	const last: Outcome = { exitCode: 0, output: "", stdout: "" };
+	const commit = { CI_COMMIT_SHA: (await git(cwd, "rev-parse", "HEAD")).trim() };
+	for (const step of steps) {
+		if (last.exitCode === 0 ? step.when : !step.when?.some(({ status }) => status === "failure")) continue;
+		const variables = { ...environment(step, event), ...commit };
 		for (const item of step.commands ?? []) {
 			if (["npm ci", "npm test", "npm run --silent lint"].includes(item)) continue; // The suite itself.
-			const expanded = item.replace(/(\$?)\$\{(\w+)\}/g, (_, escaped, word) =>
-				escaped ? `\${${word}}` : (variables[word] ?? ""),
-			);
-			const outcome = await run("sh", ["-ec", expanded], { cwd, env: variables, extendEnv: false });
-			last = { ...outcome, output: last.output + outcome.output };
-			if (outcome.exitCode !== 0) return last;
+			const expanded = expand(item, variables).replaceAll("registry.viktorbarzin.me:5050", env("LAB_REGISTRY"));
+			const { exitCode, output } = await run("sh", ["-ec", expanded], { cwd, env: variables, extendEnv: false });
+			last.output += output;
+			last.exitCode ||= exitCode;
+			if (exitCode !== 0) break;
 		}
 	}
 	return last;
+}
+
+/** As Woodpecker does it, and its docs say: `${NAME}`, `${NAME:from:length}`; `$${NAME}` is the shell's. */
+function expand(text: string, variables: Record<string, string>): string {
+	return text.replace(/(\$?)\$\{(\w+)(?::(\d+):(\d+))?\}/g, (_, escaped, word, from, length) => {
+		if (escaped) return `\${${word}}`;
+		const value = variables[word] ?? "";
+		return from === undefined ? value : value.slice(Number(from), Number(from) + Number(length));
+	});
 }
 
 describe("the files", () => {
@@ -310,5 +349,122 @@ describe("the drift run", () => {
 		const { exitCode, output } = await play("drift-detection", "cron");
 		expect(exitCode, output).toBe(2);
 		expect(told.at(-1), output).toContain("mode of /opt/registry/nginx.conf");
+	});
+});
+
+describe("the CI image", () => {
+	const released = "pulumi-v3.248.0-linux-x64.tar.gz";
+	/** The image's local name. */
+	const built = `homelab-lab/infra-ci:${process.pid}`;
+	let base: string;
+	let archive: string;
+	let client: { env: Record<string, string> };
+	/** What the checksum is said to be. */
+	let checksum: string;
+	// A stand-in for the place of Pulumi's releases.
+	const releases = createServer((request, response) => {
+		if (request.url === `/v3.248.0/${released}`) createReadStream(archive).pipe(response);
+		else if (request.url === "/v3.248.0/pulumi-3.248.0-checksums.txt")
+			response.end(`${"0".repeat(64)}  pulumi-v3.248.0-linux-arm64.tar.gz\n${checksum}  ${released}\n`);
+		else response.writeHead(404).end();
+	});
+	const image = () => `${env("LAB_REGISTRY")}/infra-ci`;
+	const digest = async (tag: string) => (await run("crane", ["digest", `${image()}:${tag}`], client)).stdout;
+
+	beforeAll(async () => {
+		const step = new LabStep("ci-image");
+		base = await buildCiBase((await findEngine(step)) as Engine, step);
+		archive = join(folder, released);
+		const find = async (file: string) => (await run("sh", ["-c", 'command -v "$0"', file])).stdout;
+		const files = await Promise.all(["pulumi", "pulumi-language-nodejs"].map(find));
+		const tar = ["--create", "--use-compress-program=gzip -1", "--transform=s,.*/,pulumi/,", "--absolute-names"];
+		expect((await run("tar", [...tar, `--file=${archive}`, ...files])).output).toBe("");
+		checksum = (await run("sha256sum", [archive])).stdout.slice(0, 64);
+		client = await loggedIn(folder);
+		await new Promise<void>((resolve) => releases.listen(0, "127.0.0.1", resolve));
+	}, 300_000);
+	afterAll(async () => {
+		releases.close();
+		await docker("rmi", "--force", built);
+		await onVm(`rm -rf ${STORE}/repositories/infra-ci`);
+	});
+
+	/** Builds as the pipeline's first step says, whose plugin can't be had here. */
+	async function build(): Promise<Outcome> {
+		const [{ settings = {} }] = (await workflow("build-ci-image")).steps as [Step];
+		const { port } = releases.address() as AddressInfo;
+		const args = { BASE: base, RELEASES: `http://127.0.0.1:${port}` };
+		const given = Object.entries(args).flatMap(([name, value]) => ["--build-arg", `${name}=${value}`]);
+		const files = ["--file", String(settings["dockerfile"]), String(settings["context"])];
+		const command = ["build", "--no-cache", "--network", "host", "--tag", built, ...given, ...files];
+		const engine = { DOCKER_HOST: env("LAB_DOCKER_HOST"), DOCKER_BUILDKIT: "0" };
+		return run("docker", command, { cwd: clone, env: engine });
+	}
+
+	/** Pushes by the tags of that step, and no others. */
+	async function push(): Promise<string[]> {
+		const [{ settings = {} }] = (await workflow("build-ci-image")).steps as [Step];
+		const sha = (await git(clone, "rev-parse", "HEAD")).trim();
+		const tags = (settings["tags"] as string[]).map((tag) => expand(tag, { CI_COMMIT_SHA: sha }));
+		const file = join(folder, "image.tar");
+		await docker("save", "--output", file, built);
+		for (const tag of tags) {
+			const { exitCode, output } = await run("crane", ["push", file, `${image()}:${tag}`], client);
+			expect(exitCode, output).toBe(0);
+		}
+		await rm(file);
+		return tags;
+	}
+
+	it("is not built of an archive that is not the published one", async () => {
+		const published = checksum;
+		checksum = "0".repeat(64);
+		const { exitCode, output } = await build();
+		checksum = published;
+		expect(exitCode).not.toBe(0);
+		expect(output).toContain(`${released}: FAILED`);
+	});
+
+	it("has what the pipelines call, and is latest when it was found whole, not before", async () => {
+		await fresh();
+		const { exitCode, output } = await build();
+		expect(exitCode, output).toBe(0);
+		const called = "pulumi version && node --version && git --version && ssh -V && curl --version";
+		const { output: versions } = await docker("run", "--rm", built, "sh", "-ec", called);
+		expect(versions).toContain("v3.248.0\nv24.21.0\ngit version");
+
+		const before = await digest("latest");
+		const [tag, ...others] = await push();
+		expect([tag, ...others]).toEqual([expect.stringMatching(/^[0-9a-f]{8}$/)]);
+		expect(await digest("latest")).toBe(before);
+		const played = await play("build-ci-image", "push");
+		expect(played.exitCode, played.output).toBe(0);
+		expect(await digest("latest")).toBe(await digest(String(tag)));
+		expect(played.output).toContain(`${image()}:latest is ${await digest("latest")} now`);
+	});
+
+	it("that is broken is caught: latest stays what it was, and people are told", async () => {
+		const before = await digest("latest");
+		await commit("another image", async () => {});
+		await fresh();
+		const tag = (await git(clone, "rev-parse", "HEAD")).slice(0, 8);
+		const layer = join(folder, "layer.tar");
+		await run("tar", ["--create", `--file=${layer}`, "--directory", clone, "package.json"]);
+		await run(
+			"crane",
+			["append", "--base", `${image()}:latest`, "--new_layer", layer, "--new_tag", `${image()}:${tag}`],
+			client,
+		);
+		const { layers } = JSON.parse((await run("crane", ["manifest", `${image()}:${tag}`], client)).stdout);
+		const lost = layers.at(-1).digest as string;
+		const hex = lost.replace("sha256:", "");
+		await onVm(`rm ${STORE}/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`);
+		const { exitCode, output } = await play("build-ci-image", "push");
+		expect(exitCode, output).toBe(1);
+		expect(output).toContain(`infra-ci ${lost} `);
+		expect(await digest("latest")).toBe(before);
+		expect(told.at(-1)).toMatch(
+			new RegExp(`^:red_circle: the CI image of ${tag}[0-9a-f]{32} is broken or was not built`),
+		);
 	});
 });

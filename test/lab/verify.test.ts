@@ -22,16 +22,21 @@ beforeAll(async () => {
 });
 beforeEach(async () => {
 	await onVm(`rm -rf ${data}/repositories/verify`);
-	const layout = join(folder, "layout");
-	await rm(layout, { recursive: true, force: true });
-	await writeMultiArchLayout(layout, `verify ${Date.now()}`);
-	const { exitCode, output } = await run("crane", ["push", layout, image], client);
-	expect(exitCode, output).toBe(0);
+	await push();
 });
 afterAll(async () => {
 	await onVm(`rm -rf ${data}/repositories/verify`);
 	await rm(folder, { recursive: true });
 });
+
+/** An image that was not there yet. */
+async function push(): Promise<void> {
+	const layout = join(folder, "layout");
+	await rm(layout, { recursive: true, force: true });
+	await writeMultiArchLayout(layout, `verify ${Date.now()}`);
+	const { exitCode, output } = await run("crane", ["push", layout, image], client);
+	expect(exitCode, output).toBe(0);
+}
 
 const verify = (what: string, args: string[] = ["--ca", env("LAB_REGISTRY_CA")], more: Record<string, string> = {}) =>
 	run("node", ["scripts/verify.ts", what, ...args], {
@@ -62,6 +67,39 @@ describe("a whole image", () => {
 		const [cache] = caches;
 		const reference = `127.0.0.1:${published(cache?.port as number)}/${cache?.upstream.repository}:1`;
 		expect((await verify(reference, ["--plain-http"], { REGISTRY_USER: "", REGISTRY_PASSWORD: "" })).exitCode).toBe(0);
+	});
+});
+
+describe("--tag", () => {
+	const ca = ["--ca", env("LAB_REGISTRY_CA")];
+	const digest = async (tag: string) =>
+		(await run("crane", ["digest", `${env("LAB_REGISTRY")}/${REPOSITORY}:${tag}`], client)).stdout;
+
+	it("gives the tag to a whole image: the same index, byte for byte", async () => {
+		const { exitCode, output } = await verify(image, [...ca, "--tag", "stable"]);
+		expect(exitCode, output).toBe(0);
+		expect(await digest("stable")).toBe(await digest("latest"));
+		expect((await run("crane", ["validate", "--remote", image.replace("latest", "stable")], client)).exitCode).toBe(0);
+	});
+
+	it("leaves the tag where it is when the image is broken, or is not there", async () => {
+		expect((await verify(image, [...ca, "--tag", "stable"])).exitCode).toBe(0);
+		const before = await digest("stable");
+		await push();
+		expect(await digest("latest")).not.toBe(before);
+		const { config } = await manifest(
+			`${env("LAB_REGISTRY")}/${REPOSITORY}@${(await manifest(image)).manifests[0].digest}`,
+		);
+		await onVm(`rm ${blobFile(config.digest)}`);
+		expect((await verify(image, [...ca, "--tag", "stable"])).exitCode).toBe(1);
+		expect((await verify(image.replace("latest", "gone"), [...ca, "--tag", "stable"])).exitCode).toBe(1);
+		expect(await digest("stable")).toBe(before);
+	});
+
+	it("that is none is refused before anything is asked", async () => {
+		const { exitCode, output } = await verify(image, [...ca, "--tag", "a b"]);
+		expect(output).toContain('"a b" is not a tag');
+		expect(exitCode).toBe(2);
 	});
 });
 
