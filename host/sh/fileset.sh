@@ -57,17 +57,38 @@ begin() {
 	work=$(mktemp -d "/run/pulumi-host.$$.XXXXXX")
 }
 
+lock_file() {
+	printf '/run/pulumi-host-%s.lock' "$(basename "$records")"
+}
+
+# holder: prints the pid of the update of these files that is running on this host; false where there is none.
+holder() {
+	pid=$(cat "$(lock_file)" 2>/dev/null) || return 1
+	[ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && printf '%s' "$pid"
+}
+
 take_lock() {
-	wanted=/run/pulumi-host-$(basename "$records").lock
+	wanted=$(lock_file)
 	if ! (set -C && echo "$$" >"$wanted") 2>/dev/null; then
-		holder=$(cat "$wanted" 2>/dev/null || true)
-		if [ -n "$holder" ] && kill -0 "$holder" 2>/dev/null; then
-			fail "another update of these files is running on this host (pid $holder); wait for it to end and run again"
-		fi
+		! running=$(holder) || fail_running
 		rm -f "$wanted"
 		(set -C && echo "$$" >"$wanted") 2>/dev/null || fail "another update of these files has just begun on this host; run again"
 	fi
 	lock=$wanted
+}
+
+fail_running() {
+	fail "another update of these files is running on this host (pid $running); wait for it to end and run again"
+}
+
+# Ten seconds at most: what is there while files are being replaced is neither the one state nor the other.
+await_update() {
+	tries=0
+	while running=$(holder); do
+		tries=$((tries + 1))
+		[ "$tries" -lt 100 ] || fail_running
+		sleep 0.1
+	done
 }
 
 # A revision is its time on this host, which people can read. What counts is that each one sorts after the one before,
@@ -413,13 +434,17 @@ read_files() {
 		(cd "$work" && run_script conditions "$number") >"$work/observed/$number" 2>&1 || true
 		printf '%s\n' "$work/observed/$number"
 	done <"$work/conditions/list" >"$work/observed.paths"
-	# At the last moment: the scripts take their time, and an update whose run was killed may come to its end meanwhile.
-	{
-		cat "$work/paths"
-		for file in "$records"/revisions/* "$records"/verified/* "$records/journal"; do printf '%s\n' "$file"; done
-	} | while IFS= read -r path; do
-		if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
-	done >"$work/list"
+	# At the last moment, because the scripts take their time; and anew where an update has begun meanwhile.
+	while :; do
+		await_update
+		{
+			cat "$work/paths"
+			for file in "$records"/revisions/* "$records"/verified/* "$records/journal"; do printf '%s\n' "$file"; done
+		} | while IFS= read -r path; do
+			if [ -e "$path" ] || [ -L "$path" ]; then printf '%s\n' "$path"; fi
+		done >"$work/list"
+		holder >/dev/null || break
+	done
 	cat "$work/observed.paths" >>"$work/list"
 	tar -cPf - --no-recursion --files-from "$work/list"
 }

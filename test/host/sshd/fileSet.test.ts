@@ -617,6 +617,33 @@ describe("nothing changes when", () => {
 	});
 });
 
+describe("a read beside an update of the same files", () => {
+	it("waits until that has ended, and sees what it left", async () => {
+		const state = await create({ a: file("1\n"), b: file("1\n") });
+		const script = "while [ ! -e /tmp/fileset-test-go ]; do sleep 0.1; done";
+		const slow = { checks: [{ name: "slow", script, files: [`${ROOT}/a`] }] };
+		const files = { a: file("2\n"), b: file("2\n") };
+		const updating = update(state, files, slow);
+		await onVm("until [ -e /var/lib/pulumi-host/fileset-test/journal ]; do sleep 0.1; done");
+		const reading = read(state);
+		// A command that was begun later ends before it.
+		expect(await Promise.race([reading, onVm("sleep 1; echo waits")])).toBe("waits");
+		await onVm("touch /tmp/fileset-test-go");
+		await updating;
+		const live = await reading;
+		await onVm("rm /tmp/fileset-test-go");
+		expect(live.interrupted).toBe(false);
+		expect(live.files).toEqual((await inputs(files))["files"]);
+	});
+
+	it("that does not end is an error that names it", async () => {
+		const state = await create({ a: file("1\n") });
+		await onVm("sleep 60 >/dev/null 2>&1 & echo $! >/run/pulumi-host-fileset-test.lock");
+		await expect(read(state)).rejects.toThrow(/another update of these files is running on this host \(pid \d+\)/);
+		await onVm("kill $(cat /run/pulumi-host-fileset-test.lock); rm /run/pulumi-host-fileset-test.lock");
+	});
+});
+
 describe("a failure in the middle of the renames", () => {
 	it("puts back what was already renamed", async () => {
 		const state = await create({ a: file("1\n"), b: file("1\n"), c: file("1\n") });
