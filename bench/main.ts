@@ -42,6 +42,7 @@ const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapt
 	probe,
 	memory,
 	scan,
+	tags,
 	pulls,
 	hosts,
 };
@@ -200,6 +201,27 @@ async function scan(rounds: number, folder: string): Promise<Chapter[]> {
 	const what =
 		"6,000 images of 64 layers, half of them shared, are 198,000 layer links; the scan compares every link, size and manifest.";
 	return [{ title: "A scan of the disk", what, rows: await compare(ways, rounds) }];
+}
+
+/** How the nightly upkeep grows with the number of tags. */
+async function tags(rounds: number, folder: string): Promise<Chapter[]> {
+	const upkeep = join(folder, "upkeep.mjs");
+	await writeFile(upkeep, upkeepProgram());
+	const sizes = [5_000, 50_000];
+	for (const size of sizes)
+		writeStore(join(folder, String(size)), { tags: size, indexes: size / 5, layers: 4, repositories: 100 });
+	const way = (name: string, command: string) =>
+		sizes.map((size) => ({
+			name: `${name}, ${size} tags`,
+			command: `exec node '${upkeep}' ${command} --dry-run --private ${size} '${folder}'`,
+		}));
+	const rows = async (ways: Way[]) => compare(ways, rounds);
+	const what =
+		"A fifth of the tags are indexes of two images of 4 layers each, half of them shared, in 100 repositories.";
+	return [
+		{ title: "A scan of many tags", what, rows: await rows(way("the scan", "fix-broken-blobs")) },
+		{ title: "Which of many tags are old", what, rows: await rows(way("the cleanup", "cleanup-tags")) },
+	];
 }
 
 /** What a pull feels of a scan. */

@@ -36,7 +36,6 @@ async function rotate({ stack, dryRun }: Options): Promise<void> {
 	const config = await stackConfig(stack);
 	const names = config.hosts.flatMap(({ registry }) => (registry?.private ? [registry.private.hostname] : []));
 	if (names.length === 0) throw new RotationError("there is no private registry in this stack, and so no password");
-	if (names.length === 0) throw new RotationError("the config has no host with a private registry");
 	const stale = await staleCopies(config, config.secrets.registryPassword);
 	const isBegun = stale.length > 0;
 	const step = (what: string) => console.error(`${dryRun ? "would: " : ""}${what}`);

@@ -262,7 +262,7 @@ describe("what chance does not make", () => {
 	};
 	const subjects = async (repository: string, tag = "1") => named(await walk(honest.registry, repository, [tag]), tag);
 	const scanned = (repository: string) =>
-		scan(store, { registry: "private", cache: false, remove: false })
+		scan(store, { registry: "private", cache: false, fix: false })
 			.filter((finding) => finding.repository === repository)
 			.map(({ problem, subject }) => `${problem} ${subject}`);
 
@@ -317,7 +317,7 @@ describe("what chance does not make", () => {
 
 /** The cases of which the scan names something else than what is broken. */
 function onDisk(): string[] {
-	const findings = scan(example.store, { registry: "private", cache: false, remove: false, deep: true });
+	const findings = scan(example.store, { registry: "private", cache: false, fix: false, deep: true });
 	return cases.flatMap((one) => {
 		const said = findings
 			.filter(({ repository }) => repository === one.repository)

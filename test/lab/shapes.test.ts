@@ -97,7 +97,7 @@ const look = async (repository: string, reference: string, url = `http://${addre
 };
 const whole = { defects: [], inconclusive: [] };
 const scanned = (repository: string) =>
-	scan(store, { registry: "private", cache: false, remove: false, deep: true }).filter(
+	scan(store, { registry: "private", cache: false, fix: false, deep: true }).filter(
 		(one) => one.repository === repository,
 	);
 /** Collects whatever nothing refers to, with no grace; the registry has no cache that would have to forget. */

@@ -5,7 +5,7 @@ import { caches, published } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
 import { askVm, begin, docker, env, leave, monitoringImage, onVm, run, up, variant } from "./lab.ts";
-import { type Pushed, pushed, wipe } from "./pushed.ts";
+import { type Pushed, pushed, STORE, wipe } from "./pushed.ts";
 
 const REPOSITORY = "upkeep/app";
 let app: Pushed;
@@ -139,6 +139,38 @@ describe("fix-broken-blobs.sh", () => {
 		expect(exitCode).toBe(1);
 		expect(output).toContain(`${REPOSITORY} orphan-child ${index}`);
 		expect(output).toContain("can be relinked");
+	});
+
+	it("heals what a full disk left of a push: empty links, for which nobody could push the same again (trap 15)", async () => {
+		const first = await app.push("latest", "before the disk was full");
+		const last = await app.push("latest", "the last that was taken");
+		await app.push("never", "its tag was cut off");
+		const [child] = (await app.children("latest")) as [string];
+		const layer = (await app.manifest(`${app.image}@${child}`)).layers[0].digest;
+		const tags = `${STORE}/repositories/${REPOSITORY}/_manifests/tags`;
+		const links = [
+			`${app.link("_manifests/revisions", child)}/link`,
+			`${app.link("_layers", layer)}/link`,
+			...["latest", "never"].map((tag) => `${tags}/${tag}/current/link`),
+		].join(" ");
+		await onVm(`rm -r ${tags}/never/index && truncate -s 0 ${links}`);
+		expect((await app.crane("copy", `${app.image}@${first}`, `${app.image}:latest`)).output).toContain("500");
+
+		// What is younger than a minute may just be being written.
+		await onVm(`touch -d '2 minutes ago' ${links} $(dirname ${links}) ${tags}/never`);
+		const scanned = await scan();
+		expect(scanned.exitCode, scanned.output).toBe(1);
+		for (const digest of [child, layer]) expect(scanned.output).toMatch(new RegExp(`${digest}: .*\\(written again\\)`));
+		const { exitCode, output } = await askVm(`/opt/registry/repair.sh ${REPOSITORY}`);
+		expect(exitCode, output).toBe(1);
+		expect(output).toContain(`${REPOSITORY}:latest, which has an empty link file: it is ${last} again`);
+		expect(output).toMatch(/upkeep\/app:never: it has an empty link file, .*; push it again/);
+
+		expect((await app.crane("digest", `${app.image}:latest`)).stdout).toBe(last);
+		expect(await app.isWhole("latest")).toBe(true);
+		await app.push("never", "its tag was cut off");
+		expect(await app.isWhole("never")).toBe(true);
+		expect((await scan("--dry-run")).exitCode).toBe(0);
 	});
 
 	it("removes a layer link that leads nowhere, not in a dry run, and the next push heals (trap 9)", async () => {

@@ -11,14 +11,15 @@ import type { Report } from "./report.ts";
 /** How long the registry may be away, with all that is done to it, in seconds. */
 const PATIENCE = 180;
 /** Fewer tags in a repository than the cleanup keeps: what is acknowledged has to stay. */
-const [REPOSITORIES, TAGS] = [4, 8];
+const TAGS = 8;
+export const repositories = [0, 1, 2, 3].map((i) => `soak/app-${i}`);
 
 export interface Clients {
 	/** Pushes one image, or pulls one, by chance. */
 	once(random: Random): Promise<void>;
 	/** Reads all of every image that was acknowledged; resolves with their number. */
 	proveAll(): Promise<number>;
-	/** Removes the local files; the images stay in the registry. */
+	/** Removes the local files. */
 	dispose(): Promise<void>;
 }
 
@@ -85,7 +86,7 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 	return {
 		async once(random) {
 			const names = [...acknowledged.keys()].filter((name) => !isPushed(name));
-			const name = `soak/app-${random.below(REPOSITORIES)}:v${random.below(TAGS)}`;
+			const name = `${random.of(repositories)}:v${random.below(TAGS)}`;
 			const what = random.below(10);
 			if (what < 4 || names.length === 0) await (isPushed(name) || push(name));
 			else if (what < 8) await report.counted("pull", () => prove(random.of(names)));

@@ -12,7 +12,7 @@ import { privateRegistry } from "../../lab/estate.ts";
 import { labEnvironment } from "../../lab/status.ts";
 import { drift, onVm, up, variant } from "../lab/lab.ts";
 import { clients } from "./clients.ts";
-import { faults, operations } from "./operator.ts";
+import { faults, operations, smallDisk } from "./operator.ts";
 import { random } from "./random.ts";
 import { Report } from "./report.ts";
 import { falseAlarms, type Used, used } from "./watch.ts";
@@ -37,13 +37,20 @@ const report = new Report();
 const all = await clients(await mkdtemp(join(tmpdir(), "soak-")), report);
 console.log(`seed ${seed}, ${minutes} minutes`);
 await up();
+await using _disk = await smallDisk();
 await onVm(pushCanary(privateRegistry.name, "canary")); // Tests take it away with all that they pushed.
 const before = await used();
 const most: Record<string, Used> = {};
 const end = Date.now() + minutes * 60_000;
 
 const isOver = () => Date.now() > end;
-const work = { operations: operations(changed), faults: faults(changed) };
+let rest = Promise.resolve();
+const work = {
+	operations: operations(changed, (milliseconds) => {
+		rest = pause(milliseconds);
+	}),
+	faults: faults(changed),
+};
 await Promise.all([operate(), watch(), ...Array.from({ length: CLIENTS }, (_, i) => client(i))]);
 
 await report.counted("update at the end", up);
@@ -87,7 +94,10 @@ async function operate(): Promise<void> {
 
 async function client(i: number): Promise<void> {
 	const choices = random(seed + 1 + i);
-	while (!isOver()) await all.once(choices);
+	while (!isOver()) {
+		await rest;
+		await all.once(choices);
+	}
 }
 
 async function watch(): Promise<void> {

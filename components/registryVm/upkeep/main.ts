@@ -68,24 +68,24 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 	const { deep } = values;
 	const caches = values.caches.split(",").filter(Boolean);
 	const findings = caches.flatMap((registry) =>
-		scan(new Store(join(base, registry)), { registry, cache: true, remove: !values["dry-run"], deep }),
+		scan(new Store(join(base, registry)), { registry, cache: true, fix: !values["dry-run"], deep }),
 	);
 	const own = values.private === "" ? [] : [values.private];
 	for (const registry of own) {
 		const store = new Store(join(base, registry));
-		const options = { registry, cache: false, remove: !values["dry-run"], deep };
+		const options = { registry, cache: false, fix: !values["dry-run"], deep };
 		let found = scan(store, options);
 		if (values.relink && found.some(({ relinkable }) => relinkable)) {
 			const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
 			for (const { repository, digest, problem } of results)
 				log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
-			found = [...found.filter(({ removed }) => removed), ...scan(store, options)];
+			found = [...found.filter(({ fixed }) => fixed), ...scan(store, options)];
 		}
 		findings.push(...found);
 	}
 	if (values.metrics) writeScanMetrics(values.metrics, [...caches, ...own], findings, Date.now());
 	report(findings, values.json);
-	return findings.some(({ removed }) => !removed) ? 1 : 0;
+	return findings.some(({ fixed }) => !fixed) ? 1 : 0;
 }
 
 async function canary(args: string[]): Promise<number> {
@@ -199,7 +199,7 @@ async function collectGarbage(args: string[]): Promise<number> {
 	const container = `registry-${registry}`;
 
 	const broken = () =>
-		scan(store, { registry, cache, remove: false }).filter(
+		scan(store, { registry, cache, fix: false }).filter(
 			({ problem, subject }) => !problem.endsWith("-layer-link") && !values.accept.includes(subject),
 		);
 	const before = broken();
@@ -248,11 +248,11 @@ function report(findings: Finding[], json: boolean): void {
 			console.log(JSON.stringify(finding));
 			continue;
 		}
-		const { registry, repository, problem, subject, detail, removed, relinkable } = finding;
-		const more = removed ? " (removed)" : relinkable ? " (can be relinked)" : "";
+		const { registry, repository, problem, subject, detail, fixed, relinkable } = finding;
+		const more = fixed ? ` (${fixed})` : relinkable ? " (can be relinked)" : "";
 		log(`${registry} ${repository} ${problem} ${subject}: ${detail}${more}`);
 	}
-	if (!json) log(`${findings.length} broken, ${findings.filter(({ removed }) => removed).length} of them removed`);
+	if (!json) log(`${findings.length} broken, ${findings.filter(({ fixed }) => fixed).length} of them put right`);
 }
 
 function log(line: string): void {

@@ -33,9 +33,30 @@ export async function repair(name: string, { store, others, quarantine }: Source
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);
 		if ("digest" in link) await restoreManifest({ digest: link.digest, foreign: false }, `${name}:${tag}`);
-		else result.missing.push(`${name}:${tag}: ${link.problem}; push it again`);
+		else await restoreTag(tag, link.problem);
 	}
 	return result;
+
+	/** The tag gets what was pushed to it last, of what is whole; where that is nothing, it goes, so that it can be pushed again. */
+	async function restoreTag(tag: string, problem: string): Promise<void> {
+		for (const digest of repository.tagHistory(tag)) {
+			const bytes = contentOf(digest)?.bytes;
+			if (bytes === undefined) continue;
+			await restoreManifest({ digest, foreign: false }, `${name}:${tag}`);
+			forgetBrokenLink(repository.tagLink(tag));
+			try {
+				await api.putManifest(name, tag, bytes, JSON.parse(bytes.toString()).mediaType ?? "");
+			} catch (error) {
+				if (!(error instanceof ApiError)) throw error;
+				result.missing.push(`${name}:${tag} as ${digest}: ${error.message}`);
+				continue;
+			}
+			result.restored.push(`${name}:${tag}, which ${problem}: it is ${digest} again, which was pushed last`);
+			return;
+		}
+		forgetBrokenLink(repository.tagLink(tag));
+		result.missing.push(`${name}:${tag}: it ${problem}, and nothing whole was ever pushed to it; push it again`);
+	}
 
 	/** Its content first, then what is below it, then its link: a registry takes an index only when it has the children. */
 	async function restoreManifest(descriptor: Descriptor, neededBy: string): Promise<void> {

@@ -1,5 +1,5 @@
 /** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
-import { rmSync, statSync } from "node:fs";
+import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { algorithmOf, type Descriptor, digestOf, ManifestError, parseManifest } from "../../../oci/manifest.ts";
 import type { Link, Repository, Store } from "./store.ts";
@@ -28,8 +28,8 @@ export interface Finding {
 	/** The tag, or the digest of the layer or manifest, in which it was found. */
 	subject: string;
 	detail: string;
-	/** True where the scan took the broken thing away. */
-	removed?: true;
+	/** Where the scan put it right: the broken link was taken away, or has its digest again. */
+	fixed?: "removed" | "written again";
 	/** For an orphan child: what it is, where its content is still there and can be linked again. */
 	relinkable?: { digest: string; mediaType: string };
 }
@@ -38,8 +38,11 @@ export interface ScanOptions {
 	registry: string;
 	/** True for a cache, which legitimately lacks what nobody pulled: only its layer links are looked at. */
 	cache: boolean;
-	/** Removes layer links that lead nowhere; everything else is only reported. */
-	remove: boolean;
+	/**
+	 * Removes layer links that lead nowhere, and writes empty links of layers and manifests again whose content is whole; everything
+	 * else is only reported.
+	 */
+	fix: boolean;
 	/** Reads every blob whole and checks its digest; else only the manifests', and what has no size in its descriptor. */
 	deep?: boolean;
 }
@@ -59,21 +62,38 @@ export function scan(store: Store, options: ScanOptions): Finding[] {
 
 type Report = (problem: Problem, subject: string, detail: string, more?: Partial<Finding>) => void;
 
-function scanLayers(store: Store, repository: Repository, { remove }: ScanOptions, report: Report): void {
+function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, report: Report): void {
 	for (const digest of repository.layers()) {
 		const link = repository.layer(digest);
 		if (isBeingWritten(repository.layerLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
 		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
 		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
-		if (remove) rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
+		const fixed = !fix
+			? undefined
+			: writeAgain(store, repository.layerLink(digest), digest)
+				? "written again"
+				: "removed";
+		if (fixed === "removed") rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
 		report(
 			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
 			digest,
 			broken ?? `its content is not in ${store.blobPath(digest)}`,
-			remove ? { removed: true } : {},
+			fixed ? { fixed } : {},
 		);
 	}
+}
+
+/**
+ * An empty link is what a full disk or a crash leaves of a push whose content was taken already, and the registry answers
+ * 500 for it, also to who pushes that again. True where the content is whole, and the link has its digest again.
+ */
+function writeAgain(store: Store, link: string, digest: string): boolean {
+	const isEmpty = statSync(link, { throwIfNoEntry: false })?.size === 0;
+	if (!isEmpty || store.blobSize(digest) === undefined || store.digestOf(digest) !== digest) return false;
+	writeFileSync(`${link}.again`, digest);
+	renameSync(`${link}.again`, link);
+	return true;
 }
 
 function scanManifests(store: Store, repository: Repository, options: ScanOptions, report: Report): void {
@@ -85,8 +105,9 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
 		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
-		if (broken !== undefined) report("broken-revision-link", digest, broken);
-		else scanManifest(store, repository, digest, options, report);
+		const fixed = broken !== undefined && options.fix && writeAgain(store, repository.revisionLink(digest), digest);
+		if (broken !== undefined) report("broken-revision-link", digest, broken, fixed ? { fixed: "written again" } : {});
+		if (broken === undefined || fixed) scanManifest(store, repository, digest, options, report);
 	}
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);

@@ -9,7 +9,7 @@ export function writeScanMetrics(file: string, registries: string[], findings: F
 		"# TYPE registry_scan_findings gauge",
 		...registries.flatMap((registry) =>
 			PROBLEMS.map((problem) => {
-				const left = findings.filter((one) => one.registry === registry && one.problem === problem && !one.removed);
+				const left = findings.filter((one) => one.registry === registry && one.problem === problem && !one.fixed);
 				return `registry_scan_findings{registry="${registry}",problem="${problem}"} ${left.length}`;
 			}),
 		),

@@ -103,6 +103,15 @@ export class Repository {
 		return statSync(this.tagLink(tag), { throwIfNoEntry: false })?.mtimeMs ?? 0;
 	}
 
+	/** The digests that were pushed to the tag, newest first, as far as their links can be read. */
+	tagHistory(tag: string): string[] {
+		const folder = join(this.tagFolder(tag), "index/sha256");
+		const time = (digest: string) => statSync(join(folder, basename(digest.replace(":", "/")), "link")).mtimeMs;
+		return links(folder)
+			.filter((digest) => "digest" in readLink(join(folder, basename(digest.replace(":", "/")), "link")))
+			.sort((a, b) => time(b) - time(a));
+	}
+
 	tagLink(tag: string): string {
 		return join(this.tagFolder(tag), "current/link");
 	}

@@ -20,7 +20,7 @@ describe("cleanup of tags", () => {
 		const { store } = storeWithTags(["latest", "z", "y", "x", "a"]);
 		expect(cleanupTags(store, { keep: 2, protect: /^latest$/, dryRun: false })).toEqual(["app:y", "app:z"]);
 		expect(store.repository("app").tags()).toEqual(["a", "latest", "x"]);
-		expect(scan(store, { registry: "private", cache: false, remove: false })).toEqual([]);
+		expect(scan(store, { registry: "private", cache: false, fix: false })).toEqual([]);
 	});
 
 	it("leaves a kept tag whole that has the digest of one that goes", () => {
@@ -32,7 +32,7 @@ describe("cleanup of tags", () => {
 		utimesSync(join(store.repository("app").tagFolder("same"), "current/link"), longAgo, longAgo);
 		expect(cleanupTags(store, { keep: 1, protect: /^$/, dryRun: false })).toEqual(["app:old", "app:same"]);
 		expect(store.repository("app").tag("new")).toEqual(link);
-		expect(scan(store, { registry: "private", cache: false, remove: false })).toEqual([]);
+		expect(scan(store, { registry: "private", cache: false, fix: false })).toEqual([]);
 	});
 
 	/** As cosign names what it attaches to an image. */

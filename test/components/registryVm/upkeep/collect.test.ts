@@ -6,7 +6,7 @@ import { type ExampleStore, exampleStore, OCI } from "./exampleStore.ts";
 
 const HOUR = 3_600_000;
 const find = ({ store }: ExampleStore, more: object = {}) => findGarbage(store, { grace: 24 * HOUR, ...more });
-const broken = ({ store }: ExampleStore) => scan(store, { registry: "private", cache: false, remove: false });
+const broken = ({ store }: ExampleStore) => scan(store, { registry: "private", cache: false, fix: false });
 
 describe("collection", () => {
 	it("keeps the untagged children of a tagged index, and of an index inside it", () => {

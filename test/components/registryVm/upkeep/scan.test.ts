@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { scan } from "../../../../components/registryVm/upkeep/scan.ts";
@@ -8,7 +8,7 @@ import { type ExampleStore, exampleStore, OCI } from "./exampleStore.ts";
 /** What is broken has been so for a while: a link that is just being written is not. */
 const look = (example: ExampleStore, more: object = {}) => {
 	example.age();
-	return scan(example.store, { registry: "private", cache: false, remove: false, ...more });
+	return scan(example.store, { registry: "private", cache: false, fix: false, ...more });
 };
 const problems = (example: ExampleStore, more?: object) =>
 	look(example, more).map(({ repository, problem, subject }) => `${repository} ${problem} ${subject}`);
@@ -177,7 +177,7 @@ describe("what is broken is found, and nothing else", () => {
 			const link = example.store.repository("tool").layerLink(digest);
 			if (how === "no link yet") rmSync(link);
 			else truncateSync(link);
-			const options = { registry: "private", cache: false, remove: true };
+			const options = { registry: "private", cache: false, fix: true };
 			expect(scan(example.store, options)).toEqual([]);
 			expect(existsSync(dirname(link))).toBe(true);
 			expect(problems(example)).toEqual([`tool broken-layer-link ${digest}`]);
@@ -199,14 +199,45 @@ describe("in a cache", () => {
 	});
 });
 
-describe("removing", () => {
+describe("putting right", () => {
+	it("writes empty links again whose content is whole, and looks at what is below them", () => {
+		const { example, children, index } = healthy();
+		const app = example.store.repository("team/app");
+		const [layer] = app.layers() as [string];
+		truncateSync(app.layerLink(layer));
+		truncateSync(app.revisionLink(index));
+		rmSync(app.revisionLink(children[0]));
+		expect(look(example, { fix: true }).map(({ problem, subject, fixed }) => [problem, subject, fixed])).toEqual([
+			["broken-layer-link", layer, "written again"],
+			["broken-revision-link", index, "written again"],
+			["orphan-child", index, undefined],
+		]);
+		expect(app.layer(layer)).toEqual({ digest: layer });
+		expect(app.revision(index)).toEqual({ digest: index });
+		expect(problems(example)).toEqual([`team/app orphan-child ${index}`]);
+	});
+
+	it("writes no link to content that is another, and none that somebody else wrote", () => {
+		const { example, children } = healthy();
+		const app = example.store.repository("team/app");
+		truncateSync(app.revisionLink(children[0]));
+		writeFileSync(example.store.blobPath(children[0]), "{}");
+		writeFileSync(app.revisionLink(children[1]), "sha256:short");
+		const found = look(example, { fix: true });
+		expect(found.filter(({ problem }) => problem === "broken-revision-link").map(({ fixed }) => fixed)).toEqual([
+			undefined,
+			undefined,
+		]);
+		expect(statSync(app.revisionLink(children[0])).size).toBe(0);
+	});
+
 	it("takes away layer links that lead nowhere, and only those", () => {
 		const { example, children } = healthy();
 		const { digest } = example.layer("tool", "unused");
 		rmSync(example.store.blobPath(digest));
 		rmSync(example.store.repository("team/app").revisionLink(children[1]));
-		const removed = look(example, { remove: true }).filter((finding) => finding.removed);
-		expect(removed.map(({ subject }) => subject)).toEqual([digest]);
+		const fixed = look(example, { fix: true }).filter((finding) => finding.fixed);
+		expect(fixed.map(({ subject, fixed }) => [subject, fixed])).toEqual([[digest, "removed"]]);
 		expect(existsSync(dirname(example.store.repository("tool").layerLink(digest)))).toBe(false);
 		expect(look(example).map(({ problem }) => problem)).toEqual(["orphan-child"]);
 	});
