@@ -23,10 +23,15 @@ const INOTIFY = 8;
 const FIRST_ADDRESS = 40;
 
 /**
- * For each of the counts: that many hosts are brought up once, and then looked at in turn with Ansible. The machines are
- * gone afterwards. Throws where the lab is not up.
+ * For each of the counts: that many hosts are brought up once, and then looked at, in turn with Ansible unless `alone`. The
+ * machines are gone afterwards. Throws where the lab is not up.
  */
-export async function compareHosts(counts: number[], rounds: number, folder: string): Promise<Measured[][]> {
+export async function compareHosts(
+	counts: number[],
+	rounds: number,
+	folder: string,
+	{ alone = false } = {},
+): Promise<Measured[][]> {
 	const step = new Step("bench");
 	const engine = await findEngine(step);
 	const env = await labEnvironment();
@@ -63,7 +68,7 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
 			const { command, env: theirs } = writePlaybook(at, sshConfig, [{ hosts, files }]);
 			const ansible = { name: "ansible-playbook --check --diff", command: command("--check --diff"), env: theirs };
-			const rows = await compare([pulumi, ansible], rounds);
+			const rows = await compare(alone ? [pulumi] : [pulumi, ansible], rounds);
 			results.push([...rows, { name: "pulumi up, the first", seconds: [seconds], requests: 0, server: 0, memory: 0 }]);
 		}
 		return results;
