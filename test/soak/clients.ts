@@ -8,8 +8,8 @@ import { env, loggedIn, run } from "../lab/lab.ts";
 import type { Random } from "./random.ts";
 import type { Report } from "./report.ts";
 
-/** How long the registry may be away, with all that is done to it, in seconds. */
-const PATIENCE = 180;
+/** How long the registry may be away, with all that is done to it, and when nothing is done to it any more, in seconds. */
+const [PATIENCE, PATIENCE_AT_END] = [180, 10];
 /** Fewer tags in a repository than the cleanup keeps: what is acknowledged has to stay. */
 const TAGS = 8;
 export const repositories = [0, 1, 2, 3].map((i) => `soak/app-${i}`);
@@ -31,16 +31,16 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 	let pushes = 0;
 
 	/** Tries it until it succeeds. Throws where that is never so. */
-	const patiently = async (name: string, work: () => Promise<string | undefined>) => {
+	const patiently = async (name: string, work: () => Promise<string | undefined>, patience = PATIENCE) => {
 		let said = "";
-		await until(name, PATIENCE, async () => {
+		await until(name, patience, async () => {
 			const problem = await work();
 			if (problem === undefined) return true;
 			said = problem;
 			report.retried(name);
 			return false;
 		}).catch((error) => {
-			throw error instanceof StepError ? new Error(`not so for ${PATIENCE} s: ${said}`) : error;
+			throw error instanceof StepError ? new Error(`not so for ${patience} s: ${said}`) : error;
 		});
 	};
 
@@ -59,18 +59,22 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 			acknowledged.set(name, digest);
 		});
 
-	const prove = async (name: string) => {
+	const prove = async (name: string, patience = PATIENCE) => {
 		const image = `${env("LAB_REGISTRY")}/${name}`;
-		await patiently("pull", async () => {
-			const digest = acknowledged.get(name);
-			if (digest === undefined) return undefined;
-			const seen = await crane("digest", image);
-			if (seen.exitCode !== 0) return seen.output;
-			const whole = await crane("validate", "--remote", `${image}@${digest}`);
-			if (acknowledged.get(name) !== digest) return undefined; // Pushed anew meanwhile.
-			if (seen.stdout !== digest) throw new Error(`${name} is ${seen.stdout}, and ${digest} was acknowledged`);
-			return whole.exitCode === 0 ? undefined : whole.output;
-		});
+		await patiently(
+			"pull",
+			async () => {
+				const digest = acknowledged.get(name);
+				if (digest === undefined) return undefined;
+				const seen = await crane("digest", image);
+				if (seen.exitCode !== 0) return seen.output;
+				const whole = await crane("validate", "--remote", `${image}@${digest}`);
+				if (acknowledged.get(name) !== digest) return undefined; // Pushed anew meanwhile.
+				if (seen.stdout !== digest) throw new Error(`${name} is ${seen.stdout}, and ${digest} was acknowledged`);
+				return whole.exitCode === 0 ? undefined : whole.output;
+			},
+			patience,
+		);
 	};
 
 	const pullFromCache = (random: Random) =>
@@ -94,7 +98,7 @@ export async function clients(folder: string, report: Report): Promise<Clients> 
 		},
 		async proveAll() {
 			const names = [...acknowledged.keys()].filter((name) => !isPushed(name));
-			for (const name of names) await report.counted("pull at the end", () => prove(name));
+			for (const name of names) await report.counted("pull at the end", () => prove(name, PATIENCE_AT_END));
 			return names.length;
 		},
 		dispose: () => rm(folder, { recursive: true, force: true }),

@@ -37,7 +37,13 @@ const report = new Report();
 const all = await clients(await mkdtemp(join(tmpdir(), "soak-")), report);
 console.log(`seed ${seed}, ${minutes} minutes`);
 await up();
-await using _disk = await smallDisk();
+await using disk = await smallDisk();
+// Not `once`: execa ends the process at a signal that nobody else listens to.
+for (const signal of ["SIGINT", "SIGTERM"] as const)
+	process.on(signal, async () => {
+		await disk[Symbol.asyncDispose]();
+		process.exit(1);
+	});
 await onVm(pushCanary(privateRegistry.name, "canary")); // Tests take it away with all that they pushed.
 const before = await used();
 const most: Record<string, Used> = {};

@@ -24,15 +24,14 @@ const QUIET = 33_000;
  * disk goes, with all that was pushed to it, when it is disposed of.
  */
 export async function smallDisk(): Promise<AsyncDisposable> {
-	const restart = "docker restart registry-private >/dev/null";
+	const remove = `! mountpoint -q ${DATA} || { docker stop registry-private && umount ${DATA} && docker start registry-private; } >/dev/null`;
+	await onVm(remove); // That of a run that was killed.
 	await onVm(
-		`mkdir /tmp/soak && mount -t tmpfs -o size=2g,mode=0755 soak /tmp/soak && cp -a ${DATA}/. /tmp/soak && mount --move /tmp/soak ${DATA} && rmdir /tmp/soak && ${restart}`,
+		`mkdir -p /tmp/soak && mount -t tmpfs -o size=2g,mode=0755 soak /tmp/soak && cp -a ${DATA}/. /tmp/soak && mount --move /tmp/soak ${DATA} && rmdir /tmp/soak && docker restart registry-private >/dev/null`,
 	);
 	return {
 		async [Symbol.asyncDispose]() {
-			await onVm(
-				`docker stop registry-private >/dev/null && umount ${DATA} && docker start registry-private >/dev/null`,
-			);
+			await onVm(remove);
 		},
 	};
 }
