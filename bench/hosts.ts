@@ -1,5 +1,5 @@
 /** Machines of the lab in any number, whose resolver is managed, in a stack of their own. */
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { copyProgram } from "../lab/copyProgram.ts";
@@ -23,15 +23,10 @@ const INOTIFY = 8;
 const FIRST_ADDRESS = 40;
 
 /**
- * For each of the counts: that many hosts are brought up once, and then looked at, in turn with Ansible unless `alone`. The
- * machines are gone afterwards. Throws where the lab is not up.
+ * For each of the counts: that many hosts are brought up once, and then looked at in turn with Ansible. The machines are
+ * gone afterwards. Throws where the lab is not up.
  */
-export async function compareHosts(
-	counts: number[],
-	rounds: number,
-	folder: string,
-	{ alone = false } = {},
-): Promise<Measured[][]> {
+export async function compareHosts(counts: number[], rounds: number, folder: string): Promise<Measured[][]> {
 	const step = new Step("bench");
 	const engine = await findEngine(step);
 	const env = await labEnvironment();
@@ -68,7 +63,7 @@ export async function compareHosts(
 			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
 			const { command, env: theirs } = writePlaybook(at, sshConfig, [{ hosts, files }]);
 			const ansible = { name: "ansible-playbook --check --diff", command: command("--check --diff"), env: theirs };
-			const rows = await compare(alone ? [pulumi] : [pulumi, ansible], rounds);
+			const rows = await compare([pulumi, ansible], rounds);
 			results.push([...rows, { name: "pulumi up, the first", seconds: [seconds], requests: 0, server: 0, memory: 0 }]);
 		}
 		return results;
@@ -84,8 +79,14 @@ async function bringUp(folder: string, ports: number[], keys: Keys, labEnv: Reco
 	await copyProgram(program);
 	const env = { ...process.env, ...labEnv, PULUMI_BACKEND_URL: `file://${folder}` };
 	const stack = ["--stack", "hosts", "--non-interactive"];
-	const pulumi = (...args: string[]) =>
-		execFileSync("pulumi", [...args, ...stack], { cwd: program, env, stdio: ["ignore", "ignore", "inherit"] });
+	const pulumi = (...args: string[]) => {
+		const { status, stdout, stderr } = spawnSync("pulumi", [...args, ...stack], {
+			cwd: program,
+			env,
+			encoding: "utf8",
+		});
+		if (status !== 0) throw new Error(`pulumi ${args[0]} ended with ${status}:\n${stdout}${stderr}`);
+	};
 	const role = { primary: dns.address, fallback: publicDns.address, search: "viktorbarzin.lan", revertSeconds: 60 };
 	const host = (port: number) => ({ address: "127.0.0.1", port, hostKey: keys.host.public, dns: role });
 	// The lab's, so that all is there that the engine asks for, with other hosts and without what else it declares.

@@ -45,7 +45,6 @@ const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapt
 	tags,
 	pulls,
 	hosts,
-	manyHosts,
 };
 
 const program = new Command()
@@ -118,13 +117,6 @@ async function hosts(rounds: number, folder: string): Promise<Chapter[]> {
 		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files.",
 		rows: all[i] ?? [],
 	}));
-}
-
-/** As many as nobody has in a house, without Ansible, which would take ten minutes for one look. */
-async function manyHosts(rounds: number, folder: string): Promise<Chapter[]> {
-	const [rows = []] = await compareHosts([200], rounds, folder, { alone: true });
-	const what = "As above; these machines and the program share two cores.";
-	return [{ title: "Nothing has changed: 200 hosts with a managed resolver", what, rows }];
 }
 
 /** The probe beside what looks at images elsewhere. */
