@@ -620,7 +620,7 @@ describe("nothing changes when", () => {
 describe("a read beside an update of the same files", () => {
 	it("waits until that has ended, and sees what it left", async () => {
 		const state = await create({ a: file("1\n"), b: file("1\n") });
-		const script = "while [ ! -e /tmp/fileset-test-go ]; do sleep 0.1; done";
+		const script = "while [ ! -e /run/fileset-test-go ]; do sleep 0.1; done";
 		const slow = { checks: [{ name: "slow", script, files: [`${ROOT}/a`] }] };
 		const files = { a: file("2\n"), b: file("2\n") };
 		const updating = update(state, files, slow);
@@ -628,10 +628,10 @@ describe("a read beside an update of the same files", () => {
 		const reading = read(state);
 		// A command that was begun later ends before it.
 		expect(await Promise.race([reading, onVm("sleep 1; echo waits")])).toBe("waits");
-		await onVm("touch /tmp/fileset-test-go");
+		await onVm("touch /run/fileset-test-go");
 		await updating;
 		const live = await reading;
-		await onVm("rm /tmp/fileset-test-go");
+		await onVm("rm /run/fileset-test-go");
 		expect(live.interrupted).toBe(false);
 		expect(live.files).toEqual((await inputs(files))["files"]);
 	});
