@@ -61,7 +61,9 @@ async function verify(image: string, { deep, tag, ...options }: Options): Promis
 		else if (inconclusive.length === 0)
 			console.log(`${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`);
 		if (defects.length > 0 || inconclusive.length > 0) return defects.length > 0 ? 1 : 2;
-		if (tag === undefined || root?.mediaType === undefined) return 0;
+		if (tag === undefined || root === undefined) return 0;
+		if (root.mediaType === undefined)
+			throw new RegistryError(`${image} is whole, but ${host} does not say of what kind it is: it was not tagged`);
 		await registry.putManifest(repository, tag, root.body, root.mediaType);
 		console.log(`${host}/${repository}:${tag} is ${wanted} now`);
 		return 0;

@@ -37,13 +37,17 @@ export async function repair(name: string, { store, others, quarantine }: Source
 	}
 	return result;
 
-	/** The tag gets what was pushed to it last, of what is whole; where that is nothing, it goes, so that it can be pushed again. */
+	/**
+	 * The tag gets what was pushed to it last, of what is whole; where that is nothing, it goes, so that it can be pushed
+	 * again. What somebody pushes meanwhile stays.
+	 */
 	async function restoreTag(tag: string, problem: string): Promise<void> {
+		const isPushed = () => "digest" in repository.tag(tag);
 		for (const digest of repository.tagHistory(tag)) {
 			const bytes = contentOf(digest)?.bytes;
 			if (bytes === undefined) continue;
 			await restoreManifest({ digest, foreign: false }, `${name}:${tag}`);
-			forgetBrokenLink(repository.tagLink(tag));
+			if (isPushed()) return;
 			try {
 				await api.putManifest(name, tag, bytes, JSON.parse(bytes.toString()).mediaType ?? "");
 			} catch (error) {
@@ -51,9 +55,12 @@ export async function repair(name: string, { store, others, quarantine }: Source
 				result.missing.push(`${name}:${tag} as ${digest}: ${error.message}`);
 				continue;
 			}
-			result.restored.push(`${name}:${tag}, which ${problem}: it is ${digest} again, which was pushed last`);
+			result.restored.push(
+				`${name}:${tag}, which ${problem}: it is ${digest} again, the last that was pushed to it whole`,
+			);
 			return;
 		}
+		if (isPushed()) return;
 		forgetBrokenLink(repository.tagLink(tag));
 		result.missing.push(`${name}:${tag}: it ${problem}, and nothing whole was ever pushed to it; push it again`);
 	}
