@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { execa } from "execa";
 import { paths } from "./paths.ts";
 import { runs, type Step, StepError, until } from "./run.ts";
 
@@ -82,7 +83,15 @@ export async function stopEngine(): Promise<void> {
 		process.kill(pid, "SIGTERM");
 		await until("the lab's Docker engine has ended", 60, async () => (await ourPid()) === undefined);
 	}
+	await unmountLeft();
 	await rm(paths.run, { recursive: true, force: true });
+}
+
+/** What an engine that was killed leaves mounted there: the network namespace of containers on the host's network. */
+async function unmountLeft(): Promise<void> {
+	const mounted = (await readFile("/proc/self/mounts", "utf8")).split("\n").map((line) => line.split(" ")[1] ?? "");
+	for (const place of mounted.filter((one) => one.startsWith(`${paths.run}/`)).reverse())
+		await execa("umount", ["--lazy", place]);
 }
 
 /**

@@ -5,9 +5,10 @@ import { glob, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { proxmox } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { checkout, env, onVm, run } from "./lab.ts";
+import { checkout, docker, env, onVm, run } from "./lab.ts";
 
 const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
 const lab = (...args: string[]) =>
@@ -197,6 +198,9 @@ describe("a Docker engine that died", () => {
 		process.kill(Number(pid), "SIGKILL");
 		expect((await make("lab")).output).toContain("The lab is up");
 
+		// A container on the host's network, after which something stays mounted there.
+		const image = (await docker("inspect", "--format", "{{.Config.Image}}", proxmox.container)).stdout;
+		await docker("run", "--rm", "--network", "host", "--entrypoint", "true", image);
 		const again = (await readFile(join(paths.run, "docker.pid"), "utf8")).trim();
 		process.kill(Number(again), "SIGKILL");
 		expect((await make("lab-down")).output).toContain("the lab is down");
