@@ -171,7 +171,7 @@ function environment(step: Step, event: string): Record<string, string> {
 async function play(name: string, event: string, cwd = clone): Promise<Outcome> {
 	const { steps } = await workflow(name);
 	const last: Outcome = { exitCode: 0, output: "", stdout: "" };
-	const commit = { CI_COMMIT_SHA: (await git(cwd, "rev-parse", "HEAD")).trim() };
+	const commit = { CI_COMMIT_SHA: await git(cwd, "rev-parse", "HEAD") };
 	for (const step of steps) {
 		if (last.exitCode === 0 ? step.when : !step.when?.some(({ status }) => status === "failure")) continue;
 		const variables = { ...environment(step, event), ...commit };
@@ -404,7 +404,7 @@ describe("the CI image", () => {
 	/** Pushes by the tags of that step, and no others. */
 	async function push(): Promise<string[]> {
 		const [{ settings = {} }] = (await workflow("build-ci-image")).steps as [Step];
-		const sha = (await git(clone, "rev-parse", "HEAD")).trim();
+		const sha = await git(clone, "rev-parse", "HEAD");
 		const tags = (settings["tags"] as string[]).map((tag) => expand(tag, { CI_COMMIT_SHA: sha }));
 		const file = join(folder, "image.tar");
 		await docker("save", "--output", file, built);

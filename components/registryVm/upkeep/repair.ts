@@ -49,7 +49,7 @@ export async function repair(name: string, { store, others, quarantine }: Source
 			await restoreManifest({ digest, foreign: false }, `${name}:${tag}`);
 			if (isPushed()) return;
 			try {
-				await api.putManifest(name, tag, bytes, JSON.parse(bytes.toString()).mediaType ?? "");
+				await api.putManifest(name, tag, bytes, mediaTypeOf(bytes));
 			} catch (error) {
 				if (!(error instanceof ApiError)) throw error;
 				result.missing.push(`${name}:${tag} as ${digest}: ${error.message}`);
@@ -87,7 +87,7 @@ export async function repair(name: string, { store, others, quarantine }: Source
 			for (const child of manifest.manifests) await restoreManifest(child, `${neededBy}, ${digest}`);
 		for (const blob of manifest.blobs) if (!blob.foreign) await restoreBlob(blob, `${neededBy}, ${digest}`);
 		if (content.source === "here" && leadsTo(repository, "revision", digest)) return;
-		const mediaType = descriptor.mediaType ?? JSON.parse(content.bytes.toString()).mediaType ?? "";
+		const mediaType = descriptor.mediaType ?? mediaTypeOf(content.bytes);
 		forgetBrokenLink(repository.revisionLink(digest));
 		await put(`the manifest ${digest} of ${neededBy}`, content.source, () =>
 			api.putManifest(name, digest, content.bytes, mediaType),
@@ -135,6 +135,11 @@ export async function repair(name: string, { store, others, quarantine }: Source
 		renameSync(store.blobPath(digest), target);
 		result.restored.push(`set aside ${digest}, which had other content, as ${target}`);
 	}
+}
+
+/** As the manifest calls itself, which it need not. */
+function mediaTypeOf(manifest: Buffer): string {
+	return JSON.parse(manifest.toString()).mediaType ?? "";
 }
 
 function leadsTo(repository: Repository, kind: "revision" | "layer", digest: string): boolean {

@@ -69,12 +69,12 @@ function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, 
 		const broken = wrongWith(link, digest);
 		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
 		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
-		const fixed = !fix
-			? undefined
-			: writeAgain(store, repository.layerLink(digest), digest)
-				? "written again"
-				: "removed";
-		if (fixed === "removed") rmSync(dirname(repository.layerLink(digest)), { recursive: true, force: true });
+		let fixed: Finding["fixed"];
+		if (fix) {
+			const path = repository.layerLink(digest);
+			fixed = writeAgain(store, path, digest) ? "written again" : "removed";
+			if (fixed === "removed") rmSync(dirname(path), { recursive: true, force: true });
+		}
 		report(
 			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
 			digest,
@@ -105,9 +105,12 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
 		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
-		const fixed = broken !== undefined && options.fix && writeAgain(store, repository.revisionLink(digest), digest);
-		if (broken !== undefined) report("broken-revision-link", digest, broken, fixed ? { fixed: "written again" } : {});
-		if (broken === undefined || fixed) scanManifest(store, repository, digest, options, report);
+		if (broken !== undefined) {
+			const fixed = options.fix && writeAgain(store, repository.revisionLink(digest), digest);
+			report("broken-revision-link", digest, broken, fixed ? { fixed: "written again" } : {});
+			if (!fixed) continue;
+		}
+		scanManifest(store, repository, digest, options, report);
 	}
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);

@@ -106,10 +106,10 @@ export class Repository {
 	/** The digests that were pushed to the tag, newest first, as far as their links can be read. */
 	tagHistory(tag: string): string[] {
 		const folder = join(this.tagFolder(tag), "index/sha256");
-		const time = (digest: string) => statSync(join(folder, basename(digest.replace(":", "/")), "link")).mtimeMs;
+		const link = (digest: string) => join(folder, basename(digest.replace(":", "/")), "link");
 		return links(folder)
-			.filter((digest) => "digest" in readLink(join(folder, basename(digest.replace(":", "/")), "link")))
-			.sort((a, b) => time(b) - time(a));
+			.filter((digest) => "digest" in readLink(link(digest)))
+			.sort((a, b) => statSync(link(b)).mtimeMs - statSync(link(a)).mtimeMs);
 	}
 
 	tagLink(tag: string): string {
