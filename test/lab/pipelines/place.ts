@@ -1,0 +1,33 @@
+/** Where the commands of a pipeline run: in a shell of this machine, or in a container that has nothing else of it. */
+import { cache } from "../../../lab/paths.ts";
+import { checkout, env, type Outcome, run } from "../lab.ts";
+
+/** Runs a command in a folder, with these variables and no others; never throws for its exit code. */
+export type Place = (command: string[], cwd: string, variables: Record<string, string>) => Promise<Outcome>;
+
+export const thisMachine: Place = ([file = "", ...args], cwd, variables) => {
+	const machine = { PATH: env("PATH"), DOCKER_HOST: env("LAB_DOCKER_HOST") };
+	return run(file, args, { cwd, env: { ...machine, ...variables }, extendEnv: false });
+};
+
+/**
+ * A new container of the image for each command. It sees the folder, which is where a CI server keeps its clones, and what
+ * stands in the lab for what Pulumi would fetch and for the state's server. It has this machine's network: the lab's ports
+ * are on loopback. `more` is for docker, as in `source:target:ro`.
+ */
+export function inContainer(image: string, folder: string, ...more: string[]): Place {
+	const mounts = [`${folder}:${folder}`, `${cache}:${cache}`, `${checkout}:${checkout}:ro`, ...more];
+	return (command, cwd, variables) => {
+		// By name, so that no secret is in the process list; what the client has another value of, by value.
+		const { HOME, ...others } = variables;
+		const given = Object.keys(others).flatMap((name) => ["--env", name]);
+		if (HOME !== undefined) given.push("--env", `HOME=${HOME}`);
+		const volumes = mounts.flatMap((mount) => ["--volume", mount]);
+		const options = ["--rm", "--init", "--network", "host", "--workdir", cwd, ...volumes, ...given];
+		const client = { PATH: env("PATH"), HOME: env("HOME"), DOCKER_HOST: env("LAB_DOCKER_HOST") };
+		return run("docker", ["run", ...options, image, ...command], {
+			env: { ...others, ...client },
+			extendEnv: false,
+		});
+	};
+}
