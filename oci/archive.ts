@@ -9,7 +9,15 @@ import { rename, rm } from "node:fs/promises";
 import { Readable, type Writable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import tar from "tar-stream";
-import { algorithmOf, type Descriptor, digestOf, type Manifest, ManifestError, parseManifest } from "./manifest.ts";
+import {
+	algorithmOf,
+	type Descriptor,
+	digestOf,
+	type Manifest,
+	ManifestError,
+	mediaTypeOf,
+	parseManifest,
+} from "./manifest.ts";
 import type { Reference } from "./reference.ts";
 import { type Registry, RegistryError } from "./registry.ts";
 
@@ -221,9 +229,7 @@ function rootOf(index: Buffer): { digest: string; mediaType: string } {
 /** Of a manifest; undefined where the content is none. */
 function manifestType(content: Buffer): string | undefined {
 	try {
-		const { kind } = parseManifest(content);
-		const { mediaType } = JSON.parse(content.toString()) as { mediaType?: string };
-		return mediaType ?? `application/vnd.oci.image.${kind === "index" ? "index" : "manifest"}.v1+json`;
+		return mediaTypeOf(content);
 	} catch (error) {
 		if (error instanceof ManifestError) return undefined;
 		throw error;

@@ -98,6 +98,15 @@ export function parseManifest(content: string | Buffer): Manifest {
 	return { kind: "image", blobs, ...withSubject };
 }
 
+/** What the manifest calls itself, or, where it does not, as OCI allows, what its form is. Throws as `parseManifest`. */
+export function mediaTypeOf(content: string | Buffer): string {
+	const { kind } = parseManifest(content);
+	const { mediaType, schemaVersion } = JSON.parse(content.toString());
+	if (mediaType !== undefined) return mediaType;
+	const [ofKind] = kind === "index" ? INDEX_TYPES : schemaVersion === 1 ? SCHEMA1_TYPES : IMAGE_TYPES;
+	return ofKind as string;
+}
+
 function descriptor(value: unknown, where: string): Descriptor {
 	if (!isObject(value) || typeof value["digest"] !== "string" || !DIGEST.test(value["digest"])) {
 		throw new ManifestError(`has no digest of the form sha256:<64 hex> or sha512:<128 hex> in ${where}`);

@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { ExpectedError } from "../host/expectedError.ts";
 import { CredentialsError } from "../oci/credentials.ts";
-import { digestOf } from "../oci/manifest.ts";
+import { digestOf, mediaTypeOf } from "../oci/manifest.ts";
 import { parseReference } from "../oci/reference.ts";
 import { RegistryError } from "../oci/registry.ts";
 import { walk } from "../oci/walk.ts";
@@ -62,9 +62,9 @@ async function verify(image: string, { deep, tag, ...options }: Options): Promis
 			console.log(`${image} is whole: ${manifests} manifests, ${blobs} blobs${deep ? ", read to the last byte" : ""}`);
 		if (defects.length > 0 || inconclusive.length > 0) return defects.length > 0 ? 1 : 2;
 		if (tag === undefined || root === undefined) return 0;
-		if (root.mediaType === undefined)
-			throw new RegistryError(`${image} is whole, but ${host} does not say of what kind it is: it was not tagged`);
-		await registry.putManifest(repository, tag, root.body, root.mediaType);
+		if (digestOf(root.body, wanted) !== wanted)
+			throw new RegistryError(`${image} is whole, but ${host} gave other content for it before: it was not tagged`);
+		await registry.putManifest(repository, tag, root.body, mediaTypeOf(root.body));
 		console.log(`${host}/${repository}:${tag} is ${wanted} now`);
 		return 0;
 	} finally {

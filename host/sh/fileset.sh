@@ -28,6 +28,7 @@ export LC_ALL=C
 
 action=$1
 records=/var/lib/pulumi-host/$2
+lock_file=/run/pulumi-host-$2.lock
 tab=$(printf '\t')
 lock=
 work=
@@ -57,24 +58,30 @@ begin() {
 	work=$(mktemp -d "/run/pulumi-host.$$.XXXXXX")
 }
 
-lock_file() {
-	printf '/run/pulumi-host-%s.lock' "$(basename "$records")"
+# began PID: when that process was started, in ticks since the boot; false where there is none.
+began() {
+	stat=$(cat "/proc/$1/stat" 2>/dev/null) || return 1
+	# The fields behind the name, which may have spaces in it.
+	# shellcheck disable=SC2086
+	set -- ${stat##*) }
+	printf '%s' "${20}"
 }
 
-# holder: prints the pid of the update of these files that is running on this host; false where there is none.
+# holder: prints the pid of the update of these files that is running on this host; false where there is none. A number by
+# itself may be another program's by now.
 holder() {
-	pid=$(cat "$(lock_file)" 2>/dev/null) || return 1
-	[ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && printf '%s' "$pid"
+	read -r pid since 2>/dev/null <"$lock_file" || return 1
+	[ "$(began "$pid")" = "$since" ] && printf '%s' "$pid"
 }
 
 take_lock() {
-	wanted=$(lock_file)
-	if ! (set -C && echo "$$" >"$wanted") 2>/dev/null; then
+	printf '%s %s\n' "$$" "$(began "$$")" >"$work/lock"
+	if ! ln "$work/lock" "$lock_file" 2>/dev/null; then
 		! running=$(holder) || fail_running
-		rm -f "$wanted"
-		(set -C && echo "$$" >"$wanted") 2>/dev/null || fail "another update of these files has just begun on this host; run again"
+		rm -f "$lock_file"
+		ln "$work/lock" "$lock_file" 2>/dev/null || fail "another update of these files has just begun on this host; run again"
 	fi
-	lock=$wanted
+	lock=$lock_file
 }
 
 fail_running() {

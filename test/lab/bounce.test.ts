@@ -133,6 +133,15 @@ describe("the preview", () => {
 	});
 });
 
+describe("bounce.sh compose", () => {
+	it("is done when all answer, although Docker itself asks only seconds later whether they do", async () => {
+		await onVm("docker rm --force registry-ghcr");
+		expect(await onVm("sh /opt/registry/bounce.sh compose")).toBe("recreated registry-ghcr");
+		expect(await onVm("docker inspect --format '{{.State.Health.Status}}' registry-ghcr")).toBe("starting");
+		await onVm("docker exec registry-ghcr wget -q -O /dev/null http://127.0.0.1:5000/v2/");
+	});
+});
+
 describe("the nginx DNS trap", () => {
 	it("a registry that is recreated by hand is still reached, and nobody else in its place", async () => {
 		// Two at once, and in the other order: with addresses handed out as they come, they would swap.

@@ -3,16 +3,21 @@ import { afterAll, describe, expect, it } from "vitest";
 import { askVm, onVm } from "./lab.ts";
 
 describe("Docker holds a port for a container that is gone", () => {
-	/** What Docker 20.10 says after some power cuts, said once by a docker that stands in its way. */
-	const sayOnce = (port: number) => `#!/bin/sh
+	/** A docker that stands in its way, and says what Docker 20.10 says after some power cuts until it is restarted. */
+	const heldBy = (pid: string, port: number) => `#!/bin/sh
 case "$*" in
-*"compose --progress quiet up"*) rm /usr/local/bin/docker; echo "Bind for 0.0.0.0:${port} failed: port is already allocated" >&2; exit 1 ;;
+*"compose --progress quiet up"*)
+	if [ "$(systemctl show --value --property MainPID docker)" = ${pid} ]; then
+		echo "Bind for 0.0.0.0:${port} failed: port is already allocated" >&2
+		exit 1
+	fi ;;
 esac
 exec /usr/bin/docker "$@"
 `;
 	const compose = async (port: number) => {
+		const script = heldBy(await onVm("systemctl show --value --property MainPID docker"), port);
 		await onVm(
-			`printf '%s' '${sayOnce(port)}' >/run/docker-once && chmod 755 /run/docker-once && mv /run/docker-once /usr/local/bin/docker`,
+			`printf '%s' '${script}' >/run/docker-held && chmod 755 /run/docker-held && mv /run/docker-held /usr/local/bin/docker`,
 		);
 		return askVm("sh /opt/registry/bounce.sh try-compose");
 	};

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseManifest } from "../../oci/manifest.ts";
+import { mediaTypeOf, parseManifest } from "../../oci/manifest.ts";
 
 const digest = (n: number) => `sha256:${String(n).repeat(64)}`;
 const oci = "application/vnd.oci.image";
@@ -98,5 +98,17 @@ describe("parseManifest", () => {
 		["a digest with a path in it", '{"schemaVersion":2,"manifests":[{"digest":"sha256:../x"}]}', "in manifests[0]"],
 	])("refuses %s", (_, text, message) => {
 		expect(() => parseManifest(text)).toThrow(message);
+	});
+});
+
+describe("mediaTypeOf", () => {
+	const config = { digest: digest(1) };
+	it.each([
+		["what it calls itself", { schemaVersion: 2, mediaType: `${docker}.v2+json`, config }, `${docker}.v2+json`],
+		["an OCI index by its children", { schemaVersion: 2, manifests: [] }, `${oci}.index.v1+json`],
+		["an OCI image by its config", { schemaVersion: 2, config }, `${oci}.manifest.v1+json`],
+		["schema 1 by its version", { schemaVersion: 1, fsLayers: [] }, `${docker}.v1+json`],
+	])("is %s", (_, manifest, mediaType) => {
+		expect(mediaTypeOf(JSON.stringify(manifest))).toBe(mediaType);
 	});
 });

@@ -20,8 +20,9 @@ here=$(cd "$(dirname "$0")" && pwd)
 [ ! -f "$here/bounce.env" ] || . "$here/bounce.env"
 tab=$(printf '\t')
 
-# How long a container may take to become healthy, in seconds.
+# How long a container may take to become healthy, in seconds, and for how long its own check is asked before that.
 healthy_seconds=120
+soon_seconds=15
 
 fileset() {
 	sh /var/lib/pulumi-host/fileset.sh "$@"
@@ -40,8 +41,47 @@ is_declared() {
 	printf '%s\n' "$CONTAINERS" | grep -qxF -e "$1"
 }
 
+start() {
+	said=$(docker compose --progress quiet up --detach --remove-orphans "$@" 2>&1)
+}
+
+# Waits for Docker's own health checks.
 bring_up() {
-	said=$(docker compose --progress quiet up --detach --remove-orphans --wait --wait-timeout "$healthy_seconds" "$@" 2>&1)
+	start --wait --wait-timeout "$healthy_seconds" "$@"
+}
+
+# The same without that wait: Docker makes the first check seconds after a start, and nginx is down for so long. What this
+# can't do, bring_up can: another network, a container that does not come up.
+bring_up_soon() {
+	others=$(docker compose config --services | grep -vx nginx) || return 1
+	# A word each.
+	# shellcheck disable=SC2086
+	start --no-deps $others && answer $others && start --no-deps nginx && answer nginx
+}
+
+# answer SERVICE ...: waits until each passes its health check, where it has one.
+answer() {
+	deadline=$(($(date +%s) + soon_seconds))
+	docker compose ps --all --format '{{.Name}} {{.State}} {{.Health}}' "$@" | while read -r name state health; do
+		[ "$state" = running ] || exit 1
+		case $health in healthy | '') continue ;; esac
+		until is_well "$name"; do
+			restarts=$(docker inspect --format '{{.RestartCount}}' "$name")
+			if [ "$restarts" != 0 ] || [ "$(date +%s)" -ge "$deadline" ]; then exit 1; fi
+			sleep 0.2
+		done
+	done
+}
+
+# is_well CONTAINER: makes its health check now.
+is_well() {
+	check=$(docker inspect --format '{{range .Config.Healthcheck.Test}}{{println .}}{{end}}' "$1")
+	words=${check#*
+}
+	case $check in
+	CMD-SHELL*) docker exec "$1" sh -c "$words" ;;
+	*) printf '%s\n' "$words" | xargs docker exec "$1" ;;
+	esac >/dev/null 2>&1
 }
 
 # stale: prints the containers that run with another content of a file than is there now. One that was changed in place
@@ -74,7 +114,7 @@ compose() {
 		done
 	before=$(containers)
 	said=
-	if ! bring_up; then
+	if ! bring_up_soon && ! bring_up; then
 		port=$(echo "$said" | sed -n 's/.*Bind for .*:\([0-9]*\) failed: port is already allocated.*/\1/p' | head -n 1)
 		if [ -z "$port" ] || [ -n "$(docker ps --quiet --filter "publish=$port")" ]; then fail "$said"; fi
 		echo "Docker holds port $port for a container that is gone, as it may after a power cut; restarting Docker"

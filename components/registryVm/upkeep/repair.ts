@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Descriptor, ManifestError, parseManifest } from "../../../oci/manifest.ts";
+import { type Descriptor, ManifestError, mediaTypeOf, parseManifest } from "../../../oci/manifest.ts";
 import { type Api, ApiError } from "./api.ts";
 import type { Repository, Store } from "./store.ts";
 
@@ -51,7 +51,7 @@ export async function repair(name: string, { store, others, quarantine }: Source
 			try {
 				await api.putManifest(name, tag, bytes, mediaTypeOf(bytes));
 			} catch (error) {
-				if (!(error instanceof ApiError)) throw error;
+				if (!(error instanceof ApiError || error instanceof ManifestError)) throw error;
 				result.missing.push(`${name}:${tag} as ${digest}: ${error.message}`);
 				continue;
 			}
@@ -135,11 +135,6 @@ export async function repair(name: string, { store, others, quarantine }: Source
 		renameSync(store.blobPath(digest), target);
 		result.restored.push(`set aside ${digest}, which had other content, as ${target}`);
 	}
-}
-
-/** As the manifest calls itself, which it need not. */
-function mediaTypeOf(manifest: Buffer): string {
-	return JSON.parse(manifest.toString()).mediaType ?? "";
 }
 
 function leadsTo(repository: Repository, kind: "revision" | "layer", digest: string): boolean {

@@ -6,6 +6,9 @@ import { disconnect } from "../../../host/ssh.ts";
 import { type Machine, startMachine } from "./machine.ts";
 
 const ROOT = "/srv/fileset-test";
+const LOCK = "/run/pulumi-host-fileset-test.lock";
+/** Leaves the lock of an update that is at work: the process, and when it was started. */
+const updateAtWork = `sleep 60 >/dev/null 2>&1 & echo "$! $(sed 's/.*) //' /proc/$!/stat | cut -d ' ' -f 20)" >${LOCK}`;
 const context = { urn: "", preview: false, log: () => {} };
 let machine: Machine;
 beforeAll(async () => {
@@ -597,9 +600,9 @@ describe("nothing changes when", () => {
 
 	it("another update holds the lock", async () => {
 		const state = await create(old);
-		await onVm("sleep 60 >/dev/null 2>&1 & echo $! >/run/pulumi-host-fileset-test.lock");
+		await onVm(updateAtWork);
 		await refused(state, changed, {}, /another update of these files is running on this host \(pid \d+\)/);
-		await onVm("kill $(cat /run/pulumi-host-fileset-test.lock); rm /run/pulumi-host-fileset-test.lock");
+		await onVm(`kill $(cut -d ' ' -f 1 ${LOCK}); rm ${LOCK}`);
 	});
 
 	it("the disk is full", async () => {
@@ -638,9 +641,9 @@ describe("a read beside an update of the same files", () => {
 
 	it("that does not end is an error that names it", async () => {
 		const state = await create({ a: file("1\n") });
-		await onVm("sleep 60 >/dev/null 2>&1 & echo $! >/run/pulumi-host-fileset-test.lock");
+		await onVm(updateAtWork);
 		await expect(read(state)).rejects.toThrow(/another update of these files is running on this host \(pid \d+\)/);
-		await onVm("kill $(cat /run/pulumi-host-fileset-test.lock); rm /run/pulumi-host-fileset-test.lock");
+		await onVm(`kill $(cut -d ' ' -f 1 ${LOCK}); rm ${LOCK}`);
 	});
 });
 
@@ -658,11 +661,16 @@ describe("a failure in the middle of the renames", () => {
 });
 
 describe("what an earlier run left", () => {
-	it("a stale lock does not stop the next one", async () => {
+	it.each([
+		["of a process that is gone", "999999 1"],
+		["whose number is another program's now", "1 99999999999"],
+		["that was never written whole", ""],
+	])("a lock %s stops neither a read nor the next update", async (_, lock) => {
 		const state = await create({ a: file("1\n") });
-		await onVm("echo 999999 >/run/pulumi-host-fileset-test.lock");
+		await onVm(`printf '%s' '${lock}' >${LOCK}`);
+		await read(state);
 		await update(state, { a: file("2\n") });
-		expect(await onVm(`cat ${ROOT}/a`)).toBe("2");
+		expect(await onVm(`cat ${ROOT}/a; ls ${LOCK} 2>/dev/null || true`)).toBe("2");
 	});
 
 	it("staged files are reported, and cleared by the next update", async () => {
