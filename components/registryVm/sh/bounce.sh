@@ -51,8 +51,10 @@ bring_up() {
 }
 
 # The same without that wait: Docker makes the first check seconds after a start, and nginx is down for so long. What this
-# can't do, bring_up can: another network, a container that does not come up.
+# can't do is left to bring_up, which also tells why.
 bring_up_soon() {
+	# Makes a changed network anew, which an `up` of some services alone leaves half done.
+	said=$(docker compose --progress quiet create --no-recreate 2>&1) || return 1
 	others=$(docker compose config --services | grep -vx nginx) || return 1
 	# A word each.
 	# shellcheck disable=SC2086

@@ -2,7 +2,7 @@
  * The registries' upkeep on the VM, bundled into one file for the Node that is there (upkeepFiles.ts).
  * Exit status: 0 all is well, 1 something is broken and stays so, 2 the question could not be answered.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ApiError, withRegistry } from "./api.ts";
@@ -10,6 +10,7 @@ import { bytesOf, tagsBeyond } from "./cacheSize.ts";
 import { pushCanary } from "./canary.ts";
 import { cleanupTags, removeTag } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
+import { hasRoomAgain } from "./fullDisk.ts";
 import { measure } from "./measure.ts";
 import { relink } from "./relink.ts";
 import { repair } from "./repair.ts";
@@ -20,6 +21,9 @@ import { Store } from "./store.ts";
 const DATA = "/opt/registry/data";
 /** Beside the data, so that a rename is enough. */
 const QUARANTINE = "/opt/registry/quarantine";
+/** In memory, because the disk is what it is about. */
+const FULL = "/run/registry-disk-full";
+const SCAN = "/opt/registry/fix-broken-blobs.sh";
 const HOUR = 3_600_000;
 /** An upload that nobody writes into for so long is not under way, in milliseconds. */
 const QUIET = 30_000;
@@ -115,8 +119,16 @@ async function measureVm(args: string[]): Promise<number> {
 	if (file === undefined) throw new UsageError("measure needs the name of the file that it replaces");
 	const pairs = values.caches.split(",").filter(Boolean);
 	const caches = Object.fromEntries(pairs.map((pair) => pair.split("=", 2) as [string, string]));
+	// First, because a file can't be replaced on a full disk.
+	const roomAgain = hasRoomAgain(DATA, FULL);
 	const problems = await measure(file, { data: DATA, scan: values.scan, caches }, Date.now());
 	for (const problem of problems) log(problem);
+	if (roomAgain) {
+		log("the disk was full and has room again; looking for what it cut off");
+		// Takes its turn with the others.
+		const { status } = spawnSync(SCAN, ["--metrics", values.scan], { stdio: "inherit" });
+		if (status !== 0 && status !== 1) problems.push("the scan failed");
+	}
 	return problems.length > 0 ? 2 : 0;
 }
 
