@@ -31,20 +31,30 @@ describe("a change by hand", () => {
 		expect(await onVm(`cat ${NGINX}`)).toBe(before);
 	});
 
-	it.each([
+	const changes = [
 		["a deleted file", "rm /opt/registry/config-quay.yml", "/opt/registry/config-quay.yml"],
 		["a changed mode", "chmod 0666 /opt/registry/config-ghcr.yml", '"0666" => "0644"'],
-		["a changed owner", "chown nobody /opt/registry/config-ghcr.yml", '"nobody:root" => "root:root"'],
+		["a changed owner", "chown nobody /opt/registry/config-k8s.yml", '"nobody:root" => "root:root"'],
 		["a file replaced by a link", `cp ${NGINX} /tmp/n && ln -sf /tmp/n ${NGINX}`, "a symlink to /tmp/n"],
-	])("%s is seen and repaired", async (_, change, shown) => {
-		const listing = "stat -c '%n %a %U %F' /opt/registry/* /opt/registry/tls/*; sha256sum /opt/registry/*.*";
-		const before = await onVm(listing);
-		await onVm(change);
+		[
+			"a line that is gone from the crontab",
+			"sed -i /cleanup-tags/d /etc/cron.d/registry",
+			"cleanup-tags.sh --keep 10",
+		],
+		["a unit that is disabled", "systemctl disable docker-compose-registry.service", "disabled"],
+	] as const;
+
+	it("each is seen, whatever else was changed, and all are repaired", async () => {
+		const state = `stat -c '%n %a %U %F' /opt/registry/* /opt/registry/tls/*; sha256sum /opt/registry/*.* /etc/cron.d/registry
+			systemctl is-enabled docker-compose-registry.service`;
+		const before = await onVm(state);
+		for (const [, change] of changes) await onVm(change);
 		const found = await drift();
 		expect(found.exitCode).not.toBe(0);
-		expect(found.output).toContain(shown);
+		for (const [what, , shown] of changes) expect(found.output, what).toContain(shown);
 		await up();
-		expect(await onVm(listing)).toBe(before);
+		expect(await onVm(state)).toBe(before);
+		await onVm("sh /opt/registry/bounce.sh try-verify </dev/null");
 	});
 
 	it("leaves nothing to do once it is repaired", async () => {
@@ -52,7 +62,7 @@ describe("a change by hand", () => {
 	});
 });
 
-describe("what is not a file", () => {
+describe("containers", () => {
 	const strays = `name: other
 services: { x: { image: registry:2.8.3, container_name: stray, networks: [registry] } }
 networks: { registry: { external: true } }
@@ -72,12 +82,6 @@ networks: { registry: { external: true } }
 			"docker tag registry:2.8.3 registry:other && docker rm --force registry-ui && docker run --detach --name registry-ui registry:other",
 			"registry-ui registry:other running",
 		],
-		[
-			"a line that is gone from the crontab",
-			"sed -i /cleanup-tags/d /etc/cron.d/registry",
-			"cleanup-tags.sh --keep 10",
-		],
-		["a unit that is disabled", "systemctl disable docker-compose-registry.service", "disabled"],
 	])("%s is seen and repaired", async (_, change, shown) => {
 		await onVm(change);
 		const found = await drift();
