@@ -54,20 +54,31 @@ export function scan(store: Store, options: ScanOptions): Finding[] {
 		const found: Finding[] = [];
 		const report = (problem: Problem, subject: string, detail: string, more: Partial<Finding> = {}) =>
 			found.push({ registry: options.registry, repository: name, problem, subject, detail, ...more });
-		scanLayers(store, repository, options, report);
-		if (!options.cache) scanManifests(store, repository, options, report);
+		const layers = scanLayers(store, repository, options, report);
+		if (!options.cache) scanManifests(store, repository, layers, options, report);
 		return found;
 	});
 }
 
 type Report = (problem: Problem, subject: string, detail: string, more?: Partial<Finding>) => void;
 
-function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, report: Report): void {
+/**
+ * The size in bytes of each layer whose link leads to it, by its digest: many manifests of a repository need the same ones,
+ * which are looked at once.
+ */
+type Layers = Map<string, number>;
+
+function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, report: Report): Layers {
+	const layers: Layers = new Map();
 	for (const digest of repository.layers()) {
 		const link = repository.layer(digest);
 		if (isBeingWritten(repository.layerLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
-		if (broken === undefined && store.blobSize(digest) !== undefined) continue;
+		const size = broken === undefined ? store.blobSize(digest) : undefined;
+		if (size !== undefined) {
+			layers.set(digest, size);
+			continue;
+		}
 		// A registry writes the content first, so a link that was there before the content was looked for leads nowhere.
 		let fixed: Finding["fixed"];
 		if (fix) {
@@ -82,6 +93,7 @@ function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, 
 			fixed ? { fixed } : {},
 		);
 	}
+	return layers;
 }
 
 /**
@@ -96,7 +108,13 @@ function writeAgain(store: Store, link: string, digest: string): boolean {
 	return true;
 }
 
-function scanManifests(store: Store, repository: Repository, options: ScanOptions, report: Report): void {
+function scanManifests(
+	store: Store,
+	repository: Repository,
+	layers: Layers,
+	options: ScanOptions,
+	report: Report,
+): void {
 	if (repository.tags().length > 0 && !repository.hasRevisions()) {
 		report("missing-revisions", "_manifests/revisions", "there are tags, but no manifests");
 	}
@@ -110,7 +128,7 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 			report("broken-revision-link", digest, broken, fixed ? { fixed: "written again" } : {});
 			if (!fixed) continue;
 		}
-		scanManifest(store, repository, digest, options, report);
+		scanManifest(store, repository, layers, digest, options, report);
 	}
 	for (const tag of repository.tags()) {
 		const link = repository.tag(tag);
@@ -126,6 +144,7 @@ function scanManifests(store: Store, repository: Repository, options: ScanOption
 function scanManifest(
 	store: Store,
 	repository: Repository,
+	layers: Layers,
 	digest: string,
 	{ deep = false }: ScanOptions,
 	report: Report,
@@ -150,7 +169,7 @@ function scanManifest(
 	}
 	if (manifest.kind === "index")
 		for (const child of manifest.manifests) scanChild(store, repository, digest, child, report);
-	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, repository, digest, blob, deep, report);
+	for (const blob of manifest.blobs) if (!blob.foreign) scanBlob(store, repository, layers, digest, blob, deep, report);
 }
 
 function scanChild(store: Store, repository: Repository, index: string, child: Descriptor, report: Report): void {
@@ -168,15 +187,17 @@ function scanChild(store: Store, repository: Repository, index: string, child: D
 function scanBlob(
 	store: Store,
 	repository: Repository,
+	layers: Layers,
 	manifest: string,
 	blob: Descriptor,
 	deep: boolean,
 	report: Report,
 ): void {
 	// What is named by another algorithm is stored under the name that its link leads to.
-	const link = repository.layer(blob.digest);
+	const known = layers.get(blob.digest);
+	const link = known === undefined ? repository.layer(blob.digest) : { digest: blob.digest };
 	const stored = repository.storedDigest(blob.digest);
-	const size = store.blobSize(stored);
+	const size = known ?? store.blobSize(stored);
 	if (algorithmOf(blob.digest) !== "sha256" && "problem" in link)
 		report("missing-layer-link", manifest, `needs ${blob.digest}, which ${link.problem} in this repository`);
 	else if (size === undefined) report("missing-blob", manifest, `needs ${blob.digest}, whose content is gone`);
