@@ -1,4 +1,5 @@
 /** Puts back the children of indexes whose content is still there: the registry only forgot that it has them. */
+import { ManifestError, mediaTypeOf } from "../../../oci/manifest.ts";
 import { type Api, ApiError } from "./api.ts";
 import type { Finding } from "./scan.ts";
 import type { Store } from "./store.ts";
@@ -6,7 +7,7 @@ import type { Store } from "./store.ts";
 export interface Relinked {
 	repository: string;
 	digest: string;
-	/** Why the registry did not take it; undefined where it did. */
+	/** Why it is no manifest, or the registry did not take it; undefined where it did. */
 	problem?: string;
 }
 
@@ -18,10 +19,11 @@ export async function relink(store: Store, findings: Finding[], api: Api): Promi
 		const { digest, mediaType } = relinkable;
 		if (results.some((done) => done.repository === repository && done.digest === digest)) continue;
 		try {
-			await api.putManifest(repository, digest, store.readBlob(digest), mediaType);
+			const content = store.readBlob(digest);
+			await api.putManifest(repository, digest, content, mediaType ?? mediaTypeOf(content));
 			results.push({ repository, digest });
 		} catch (error) {
-			if (!(error instanceof ApiError)) throw error;
+			if (!(error instanceof ApiError || error instanceof ManifestError)) throw error;
 			results.push({ repository, digest, problem: error.message });
 		}
 	}

@@ -30,8 +30,8 @@ export interface Finding {
 	detail: string;
 	/** Where the scan put it right: the broken link was taken away, or has its digest again. */
 	fixed?: "removed" | "written again";
-	/** For an orphan child: what it is, where its content is still there and can be linked again. */
-	relinkable?: { digest: string; mediaType: string };
+	/** For an orphan child: what its index calls it, where its content is still there and can be linked again. */
+	relinkable?: Pick<Descriptor, "digest" | "mediaType">;
 }
 
 export interface ScanOptions {
@@ -177,7 +177,8 @@ function scanChild(store: Store, repository: Repository, index: string, child: D
 	if (!hasRevision(repository, child.digest)) {
 		const there = size !== undefined && store.digestOf(child.digest) === child.digest;
 		const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
-		const relinkable = { digest: child.digest, mediaType: child.mediaType ?? "" };
+		const { digest, mediaType } = child;
+		const relinkable = { digest, ...(mediaType !== undefined && { mediaType }) };
 		report("orphan-child", index, detail, there ? { relinkable } : {});
 	} else if (child.size !== undefined && size !== undefined && size !== child.size) {
 		report("wrong-size", index, `needs ${child.digest} with ${child.size} bytes, and ${size} are there`);
