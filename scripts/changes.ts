@@ -10,6 +10,7 @@ import { Command } from "commander";
 import { structuredPatch } from "diff";
 import { execa } from "execa";
 import { fenced } from "../components/driftDetection/words.ts";
+import { SILENCE } from "../components/registryVm/bounce.ts";
 import { ConfigError } from "../config.ts";
 import { laidOut, rendered } from "./rendering.ts";
 
@@ -65,7 +66,7 @@ async function changes(stack: string, commit: string): Promise<string> {
 	const text = [
 		`### What this would change in ${stack}`,
 		summary.join("\n"),
-		"How long a port is silent for each kind of restart: docs/bounces.md. This is from rendering both commits: no host was looked at, so drift is not in it, and no secret.",
+		`A port is silent for up to ${SILENCE.nginx} s while nginx is restarted, and up to ${SILENCE.registry} s where its registry is recreated; where all are, all are silent for up to ${SILENCE.all} s. This is from rendering both commits: no host was looked at, so drift is not in it, and no secret.`,
 		...sections,
 	].join("\n\n");
 	return text.length <= LIMIT

@@ -12,6 +12,16 @@ export const FILE_SET = "registry";
 /** Where the script is on the VM; neither it nor its env file holds a secret. */
 export const BOUNCE = "/opt/registry/bounce.sh";
 
+/** For how long a port is silent at most, in seconds: measured on two busy cores by test/lab/bounce.test.ts. */
+export const SILENCE = {
+	/** Every port, while nginx is restarted. */
+	nginx: 3,
+	/** The port of a registry that is recreated, until nginx was restarted, too. */
+	registry: 6,
+	/** Every port, where all containers are recreated. */
+	all: 12,
+};
+
 /** `bounce.sh`: run by the program's Commands, and by an operator. */
 export const bounceScript = shellScript(import.meta.url, "bounce.sh");
 

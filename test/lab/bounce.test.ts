@@ -2,9 +2,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { privateRegistry, published, STACK } from "../../lab/estate.ts";
+import { SILENCE } from "../../components/registryVm/bounce.ts";
+import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { begin, containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import { watchPorts } from "../../scripts/portSilence.ts";
+import { begin, checkout, containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
 
 let changed: Variant;
 beforeAll(async () => {
@@ -39,6 +41,11 @@ openssl x509 -req -in /tmp/renewed.csr -CA ca.pem -CAkey ca.key -CAcreateserial 
 }
 
 const NGINX = "registry-nginx";
+/** As clients reach them, by the containers behind nginx. */
+const ports = [...caches, privateRegistry].map(({ name, port }) => ({
+	name: `registry-${name}`,
+	url: `${name === privateRegistry.name ? "https" : "http"}://localhost:${published(port)}`,
+}));
 const six = ["dockerhub", "ghcr", "k8s", "kyverno", "private", "quay"].map((name) => `registry-${name}`);
 
 describe("who reacts to", () => {
@@ -77,7 +84,9 @@ describe("who reacts to", () => {
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {
 		await change();
 		const before = await containers();
+		const stop = await watchPorts(ports);
 		const { exitCode, output } = await changed.up();
+		const silences = await stop();
 		expect(output).not.toContain("error:");
 		expect(exitCode).toBe(0);
 		const after = await containers();
@@ -88,6 +97,20 @@ describe("who reacts to", () => {
 				(name) => after[name]?.id === before[name]?.id && after[name]?.startedAt !== before[name]?.startedAt,
 			),
 		).toEqual(restarted);
+		expect(silences.size).toBe(ports.length);
+		for (const [name, silence] of silences) {
+			const longest = recreated.length > 1 ? SILENCE.all : recreated.includes(name) ? SILENCE.registry : SILENCE.nginx;
+			const isSilent = recreated.length + restarted.length > 0;
+			expect(silence / 1000, `${name} was silent`).toBeLessThanOrEqual(isSilent ? longest : 0);
+		}
+	});
+
+	it("for how long each is silent is what docs/bounces.md says", async () => {
+		const text = await readFile(join(checkout, "docs/bounces.md"), "utf8");
+		const said = [...text.matchAll(/^\| .* \| (?:its|every) port \| (\d+) \|$/gm)].map(([, seconds]) =>
+			Number(seconds),
+		);
+		expect(said).toEqual(Object.values(SILENCE));
 	});
 
 	it("what was changed above is what now runs", async () => {

@@ -188,6 +188,7 @@ describe("a pull request", () => {
 		const shown = "summary" in rest ? rest.summary : output;
 		expect(shown, server).toContain("### What this would change in lab");
 		expect(shown).toMatch(/- \*\*docker-registry: nginx is restarted\*\*: `\/opt\/registry\/nginx.conf`/);
+		expect(shown).toMatch(/silent for up to \d+ s while nginx is restarted/);
 		expect(shown).toContain("+\tserver_tokens off; # tried");
 	});
 });

@@ -11,6 +11,7 @@ import { pushCanary } from "../../components/registryVm/upkeepFiles.ts";
 import { privateRegistry } from "../../lab/estate.ts";
 import { labEnvironment } from "../../lab/status.ts";
 import { drift, onVm, up, variant } from "../lab/lab.ts";
+import { wipe } from "../lab/pushed.ts";
 import { clients } from "./clients.ts";
 import { faults, operations, smallDisk } from "./operator.ts";
 import { random } from "./random.ts";
@@ -44,7 +45,8 @@ for (const signal of ["SIGINT", "SIGTERM"] as const)
 		await disk[Symbol.asyncDispose]();
 		process.exit(1);
 	});
-await onVm(pushCanary(privateRegistry.name, "canary")); // Tests take it away with all that they pushed.
+await wipe(); // On that disk alone: what tests left may be broken.
+await onVm(pushCanary(privateRegistry.name, "canary"));
 const before = await used();
 const most: Record<string, Used> = {};
 const end = Date.now() + minutes * 60_000;
