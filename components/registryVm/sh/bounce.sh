@@ -64,7 +64,8 @@ bring_up_soon() {
 # answer SERVICE ...: waits until each passes its health check, where it has one.
 answer() {
 	deadline=$(($(date +%s) + soon_seconds))
-	docker compose ps --all --format '{{.Name}} {{.State}} {{.Health}}' "$@" | while read -r name state health; do
+	listed=$(docker compose ps --all --format '{{.Name}} {{.State}} {{.Health}}' "$@") || return 1
+	printf '%s\n' "$listed" | while read -r name state health; do
 		[ "$state" = running ] || exit 1
 		case $health in healthy | '') continue ;; esac
 		until is_well "$name"; do
