@@ -22,7 +22,7 @@ const farSide = readFileSync(new URL("sh/fileset.sh", import.meta.url), "utf8");
 export const FileSet: ResourceType = {
 	check(inputs) {
 		const failures: Record<string, string> = {};
-		// What is not known yet can't be judged yet: it is checked again when it is.
+		// An input that is an output of another resource is unknown in a preview; the engine checks it again when it is known.
 		const result = fileSetInputs.safeParse(inputs, { reportInput: true });
 		for (const issue of result.error?.issues ?? []) {
 			if (issue.input === UNKNOWN) continue;

@@ -61,8 +61,7 @@ export async function walk(
 	references: string[],
 	{ deep = () => false }: WalkOptions = {},
 ): Promise<Walk> {
-	// Of a registry of hundreds of thousands of layers, what is kept of each one counts: of those of which nothing is to be
-	// said, their size.
+	// A registry may have hundreds of thousands of layers, so of a layer that is whole only its size is kept in memory.
 	const manifests = new Map<string, Promise<Visit>>();
 	const blobs = new Map<string, Promise<Visit> | Visit | number>();
 	const result: Walk = { defects: [], inconclusive: [], indexes: 0, manifests: 0, blobs: 0 };
@@ -70,7 +69,7 @@ export async function walk(
 
 	const waiting = references.values();
 	const worker = async () => {
-		// Those who share an iterator share the work.
+		// The workers share one iterator, so each reference is taken once.
 		for (const reference of waiting) note(reference, (await manifest(reference)).found);
 	};
 	await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
@@ -194,7 +193,7 @@ export async function walk(
 			const { platform } = (await blobVisit(first.digest)) ?? {};
 			if (platform === undefined) return [];
 			const { os, architecture } = platform;
-			// Only what both of them say can contradict.
+			// A platform is compared only where the index and the config both say it.
 			const same = (a: unknown, b: unknown) => a === undefined || b === undefined || a === b;
 			if (same(os, wanted.os) && same(architecture, wanted.architecture)) return [];
 			const detail = `is for ${os}/${architecture}, and the index ${digest} says ${wanted.os}/${wanted.architecture}`;
@@ -224,16 +223,16 @@ export async function walk(
 
 	async function asked({ digest, size }: Descriptor): Promise<Visit> {
 		result.blobs++;
-		// Where nobody says how long it should be, what the registry says is only how much of it is left.
+		// Without a size in the descriptor, the length that the registry gives may be that of a truncated file.
 		if (deep(digest) || size === undefined) return readWhole(digest, size);
-		// Not by HEAD, which a registry may answer from memory for what is gone; the last byte it has to read.
+		// A registry may answer HEAD from memory for a blob that is gone; for the last byte it has to read the file.
 		const last = size > 0 ? await registry.lastByte(repository, digest, size) : undefined;
 		if (last?.status === 206 && last.body.length === 1 && last.total === size) return { found: [], size };
 		if (last?.status === 404) return { found: [unhad(digest, 404)] };
-		// This descriptor is wrong, or the registry does not say how long the blob is.
+		// The descriptor's size is wrong, or the registry leaves out the length of the blob.
 		const head = await registry.head(repository, digest);
 		if (head.status !== 200) return { found: [unhad(digest, head.status)] };
-		// As long as the registry says it is, whatever this descriptor says: others may refer to it, too, and be right.
+		// The registry's length, not this descriptor's: other manifests may refer to the blob with the right size.
 		const length = head.length ?? size;
 		if (length === 0) return { found: [], size: 0 };
 		const end = last && length === size ? last : await registry.lastByte(repository, digest, length);

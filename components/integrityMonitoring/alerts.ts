@@ -102,7 +102,7 @@ export function alertGroups({ namespace, runbooks }: Pick<IntegritySettings, "na
 			rule({
 				alert: "RegistryIntegrityCoverageDropped",
 				severity: "warning",
-				// A run that had the time for a share alone says nothing of the others.
+				// A run that checked only a share of a large registry has no count of all repositories.
 				expr: `${METRIC}_repos_checked < 0.5 * max_over_time(${METRIC}_repos_checked[1d]) unless on (instance) ${METRIC}_coverage < 1`,
 				for: "30m",
 				summary: "{{ $labels.instance }} has less than half of its repositories: {{ $value }} are left",

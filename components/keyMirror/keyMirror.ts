@@ -45,7 +45,7 @@ export class KeyMirror extends pulumi.ComponentResource {
 		if (key.secret !== undefined && woodpecker !== undefined) {
 			const value = withNewline(connection.privateKey);
 			const secret = { ...woodpecker, ...key.secret, value, unproved };
-			// One that is left to be deleted later, because the update failed before, may have the name of a newer one by then.
+			// Otherwise a failed update leaves the old secret to be deleted by a later one, when a new secret may have its name.
 			copies.push(new Secret(`${name}-woodpecker`, secret, { parent: this, deleteBeforeReplace: true }));
 		}
 		const line = { text: authorizedLine(connection.privateKey, key.label, key.options), label: key.label };

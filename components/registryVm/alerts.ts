@@ -57,7 +57,7 @@ export function registryAlerts(runbooks: string): RuleGroup {
 		{
 			alert: "RegistryCacheHitRateLow",
 			severity: "warning",
-			// A few misses among a few requests say nothing.
+			// With few requests, the share of misses means nothing.
 			expr: `${MISSES} > 0.5 and increase(registry_cache_manifest_requests_total[1d]) > 100`,
 			for: "1h",
 			summary:

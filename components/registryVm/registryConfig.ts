@@ -14,7 +14,7 @@ export function registryConfig(registry: Registry, secrets: RegistryVmSecrets): 
 		log: { fields: { service: registry.service } },
 		storage: {
 			filesystem: { rootdirectory: "/var/lib/registry", ...(isPrivate && { maxsize: registry.maxSize }) },
-			// Never for what is pushed to: with this cache, HEAD answers 200 for a layer that is gone.
+			// Not for the private registry: with this cache, HEAD answers 200 for a layer that is gone (docs/traps.md).
 			...(!isPrivate && { cache: { blobdescriptor: "inmemory" } }),
 			delete: { enabled: true },
 			maintenance: {
