@@ -233,7 +233,7 @@ async function pulls(rounds: number, folder: string): Promise<Chapter[]> {
 	const images = Array.from({ length: size.tags - 1 }, (_, i) => i + 1).map((i) => ({
 		...{ repository: `bench/app-${i % size.repositories}`, tag: `v${i}` },
 	}));
-	const scanning = `node '${upkeep}' fix-broken-blobs --dry-run --private private '${folder}'`;
+	const scanning = `node '${upkeep}' fix-broken-blobs --gently --dry-run --private private '${folder}'`;
 	const ways: [string, string?][] = [["pulls alone"], ["beside a scan", scanning]];
 	const ca = await readFile(join(paths.keys, "ca.pem"), "utf8");
 	const durations: number[][] = ways.map(() => []);

@@ -12,6 +12,7 @@ import { cleanupTags, removeTag } from "./cleanupTags.ts";
 import { findGarbage, removeGarbage } from "./collect.ts";
 import { hasRoomAgain } from "./fullDisk.ts";
 import { measure } from "./measure.ts";
+import { pace } from "./pace.ts";
 import { relink } from "./relink.ts";
 import { repair } from "./repair.ts";
 import { type Finding, scan } from "./scan.ts";
@@ -63,6 +64,7 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 			"dry-run": { type: "boolean", default: false },
 			relink: { type: "boolean", default: false },
 			deep: { type: "boolean", default: false },
+			gently: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 			metrics: { type: "string" },
 		},
@@ -70,14 +72,15 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 	const base = positionals[0] ?? DATA;
 	if (values.relink && values["dry-run"]) throw new UsageError("--relink and --dry-run: one of them");
 	const { deep } = values;
+	const pause = values.gently ? pace() : () => {};
 	const caches = values.caches.split(",").filter(Boolean);
 	const findings = caches.flatMap((registry) =>
-		scan(new Store(join(base, registry)), { registry, cache: true, fix: !values["dry-run"], deep }),
+		scan(new Store(join(base, registry)), { registry, cache: true, fix: !values["dry-run"], deep, pause }),
 	);
 	const own = values.private === "" ? [] : [values.private];
 	for (const registry of own) {
 		const store = new Store(join(base, registry));
-		const options = { registry, cache: false, fix: !values["dry-run"], deep };
+		const options = { registry, cache: false, fix: !values["dry-run"], deep, pause };
 		let found = scan(store, options);
 		if (values.relink && found.some(({ relinkable }) => relinkable)) {
 			const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));

@@ -45,6 +45,8 @@ export interface ScanOptions {
 	fix: boolean;
 	/** Reads every blob whole and checks its digest; else only the manifests', and what has no size in its descriptor. */
 	deep?: boolean;
+	/** Called between any two things that are looked at. */
+	pause?: () => void;
 }
 
 /** All that is broken in one registry. */
@@ -68,9 +70,10 @@ type Report = (problem: Problem, subject: string, detail: string, more?: Partial
  */
 type Layers = Map<string, number>;
 
-function scanLayers(store: Store, repository: Repository, { fix }: ScanOptions, report: Report): Layers {
+function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOptions, report: Report): Layers {
 	const layers: Layers = new Map();
 	for (const digest of repository.layers()) {
+		pause?.();
 		const link = repository.layer(digest);
 		if (isBeingWritten(repository.layerLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
@@ -119,6 +122,7 @@ function scanManifests(
 		report("missing-revisions", "_manifests/revisions", "there are tags, but no manifests");
 	}
 	for (const digest of repository.revisions()) {
+		options.pause?.();
 		const link = repository.revision(digest);
 		if (isMissing(link)) continue; // Deleted through the API: the folder stays.
 		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
