@@ -1,9 +1,9 @@
 /** Plays the workflows in .github, step by step, as GitHub's runner does it. */
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { parse } from "yaml";
-import { checkout, env, type Outcome, run } from "../lab.ts";
+import { env, type Outcome, run } from "../lab.ts";
 import { forLab, isSuite, type Secrets, surroundings } from "./estate.ts";
+import * as files from "./files.ts";
 import { type Place, thisMachine } from "./place.ts";
 import type { Filter } from "./woodpecker.ts";
 
@@ -38,13 +38,9 @@ const ACTIONS = ["actions/checkout@v5", "actions/setup-node@v5"];
 /** Whose the clone is; commands in a container are root's. */
 const RUNNER = 1001;
 
-export async function workflowNames(): Promise<string[]> {
-	return (await readdir(join(checkout, ".github/workflows"))).map((file) => file.replace(".yaml", ""));
-}
-
-export async function workflow(name: string): Promise<Workflow> {
-	return parse(await readFile(join(checkout, `.github/workflows/${name}.yaml`), "utf8"));
-}
+const FOLDER = ".github/workflows";
+export const workflowNames = () => files.workflowNames(FOLDER);
+export const workflow = (name: string) => files.readWorkflow<Workflow>(FOLDER, name);
 
 /** Text with the values of its expressions. Throws for one that GitHub would not know, or not tell in a pull request. */
 function expand(text: string, event: string, secrets: Secrets, temp: string): string {

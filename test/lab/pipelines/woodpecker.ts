@@ -1,9 +1,7 @@
 /** Plays the pipelines in .woodpecker, step by step, as Woodpecker runs them. */
-import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { parse } from "yaml";
-import { checkout, type Outcome, run } from "../lab.ts";
+import { type Outcome, run } from "../lab.ts";
 import { forLab, isSuite, type Secrets, surroundings } from "./estate.ts";
+import * as files from "./files.ts";
 import type { Place } from "./place.ts";
 
 type Value = string | { from_secret: string };
@@ -37,13 +35,9 @@ const SECRETS: Record<string, { events: string[]; of: keyof Secrets }> = {
 	registry_password: { events: ["push", "manual"], of: "registryPassword" },
 };
 
-export async function workflowNames(): Promise<string[]> {
-	return (await readdir(join(checkout, ".woodpecker"))).map((file) => file.replace(".yaml", ""));
-}
-
-export async function workflow(name: string): Promise<Workflow> {
-	return parse(await readFile(join(checkout, `.woodpecker/${name}.yaml`), "utf8"));
-}
+const FOLDER = ".woodpecker";
+export const workflowNames = () => files.workflowNames(FOLDER);
+export const workflow = (name: string) => files.readWorkflow<Workflow>(FOLDER, name);
 
 /** What a step's commands have in their environment. Throws where Woodpecker would not give it a secret. */
 export function environment(step: Step, event: string, secrets: Secrets): Record<string, string> {
