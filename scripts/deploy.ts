@@ -3,7 +3,6 @@
  * how it ended. Exit status 0 it is deployed, or a newer commit's run will do it; 1 it is not.
  */
 
-import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { ConcurrentUpdateError, type EngineEvent } from "@pulumi/pulumi/automation/index.js";
@@ -33,7 +32,7 @@ const program = new Command()
 	.argument("<stack>", "the stack, for example prod")
 	.option(
 		"--silence <seconds>",
-		"a run on another machine that gives no sign of life for so long is dead, and its lock is taken away",
+		"a run elsewhere that gives no sign of life for so long is dead, and its lock is taken away",
 		seconds,
 		180,
 	)
@@ -142,29 +141,16 @@ async function givesWay(branch: string): Promise<Outcome | undefined> {
 	return { text: `${head.slice(0, 8)} gives way to ${newest.slice(0, 8)}, which ${branch} has now`, failed: false };
 }
 
-/**
- * Waits a while for the run that holds the stack, or takes its lock away where it has died: on this machine by its
- * process, on another one by its signs of life.
- */
+/** Waits a while for the run that holds the stack, or takes its lock away where it has died. */
 async function waitFor({ message }: Error, stack: string, watch: Watch): Promise<void> {
 	const owner = lockOwner(message);
-	const isHere = owner?.host === hostname();
-	if (owner && (isHere ? !isAlive(owner.pid) : await watch.isDead(owner))) {
+	if (owner && (await watch.isDead(owner))) {
 		console.error(`the run that held ${stack} (${owner.said}) has died; its lock is taken away`);
 		await execa("pulumi", ["cancel", "--yes", "--stack", stack], { cwd: folder, stdio: "ignore" });
 		return;
 	}
 	console.error(`${stack} is held by ${owner?.said ?? "another run"}; waiting`);
 	await sleep(5000);
-}
-
-function isAlive(pid: number): boolean {
-	try {
-		process.kill(pid, 0);
-		return true;
-	} catch (error) {
-		return (error as NodeJS.ErrnoException).code === "EPERM";
-	}
 }
 
 async function commit(): Promise<string> {

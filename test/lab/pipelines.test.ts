@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
-import { tmpdir } from "node:os";
+import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse, stringify } from "yaml";
@@ -14,7 +14,7 @@ import { begin, checkout, containers, docker, env, leave, loggedIn, onVm, run, t
 import { ARCHIVE, type CiImage, ciImage } from "./pipelines/ciImage.ts";
 import { secretsOfLab } from "./pipelines/estate.ts";
 import * as githubActions from "./pipelines/githubActions.ts";
-import { inContainer, type Place } from "./pipelines/place.ts";
+import { dockerRun, inContainer, type Place } from "./pipelines/place.ts";
 import * as woodpecker from "./pipelines/woodpecker.ts";
 import { STORE } from "./pushed.ts";
 
@@ -104,9 +104,10 @@ const secrets = () => secretsOfLab(`http://127.0.0.1:${(slack.address() as Addre
 
 /** In the image that an image of the estate stands for; the pods of Woodpecker's agents have a service account. */
 function place(name: string): Place {
-	const image = name === "registry.viktorbarzin.me/infra-ci:latest" ? built : ci.base;
-	return inContainer(image, folder, `${token}:/var/run/secrets/kubernetes.io/serviceaccount/token:ro`);
+	return inContainer(name === INFRA_CI ? built : ci.base, folder, serviceAccount());
 }
+const INFRA_CI = "registry.viktorbarzin.me/infra-ci:latest";
+const serviceAccount = () => `${token}:/var/run/secrets/kubernetes.io/serviceaccount/token:ro`;
 const onWoodpecker = (name: string, event: string, cwd = clone) => woodpecker.play(name, event, cwd, secrets(), place);
 
 /** The client's old builder can reach what stands for the official image and for Pulumi's releases. */
@@ -248,44 +249,65 @@ describe("a merge", () => {
 		expect(output).not.toContain("refresh");
 	});
 
-	// A host name of its own is all that Pulumi and the next run know of another machine.
-	const namespaces = process.getuid?.() === 0 ? ["--uts"] : ["--user", "--map-root-user", "--uts"];
-	const elsewhere = ["unshare", ...namespaces, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"];
-	const start = (command: string[], options: SpawnOptionsWithoutStdio) =>
-		spawn(command[0] as string, command.slice(1), { ...options, cwd: clone });
-
 	const login = { PATH: env("PATH"), HOME: env("HOME"), VAULT_TOKEN: env("VAULT_TOKEN") };
+	const environment = async () => {
+		const [step] = (await woodpecker.workflow("deploy")).steps as [woodpecker.Step];
+		return woodpecker.environment(step, "push", secrets());
+	};
+	const start = ([file = "", ...args]: string[], options: SpawnOptionsWithoutStdio) => {
+		const child = spawn(file, args, { ...options, cwd: clone });
+		let said = "";
+		for (const stream of [child.stdout, child.stderr])
+			stream.setEncoding("utf8").on("data", (part: string) => {
+				said += part;
+			});
+		return { child, ended: once(child, "close"), isAtWork: async () => said.includes("refresh"), said: () => said };
+	};
 	const sign = async () => (await run("pulumi", ["stack", "tag", "get", "deploy", "--stack", STACK])).stdout;
 
-	it.each([
-		["on this machine", []],
-		["on another machine", elsewhere],
-	])("killed half-way %s: the next run takes its lock over, and finishes", async (_, place) => {
+	it("killed half-way: the next run takes its lock over at once, and finishes", async () => {
 		await fresh();
-		const [step] = (await woodpecker.workflow("deploy")).steps as [woodpecker.Step];
-		const env = { ...woodpecker.environment(step, "push", secrets()), ...login };
-		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "6"];
-		const child = start([...place, ...deploy], { detached: true, env });
-		for await (const part of child.stderr.setEncoding("utf8")) if (String(part).includes("refresh")) break;
-		if (place.length > 0) await until("it has given a sign", 30, async () => (await sign()).startsWith("elsewhere "));
+		const env = { ...(await environment()), ...login };
+		const deploy = ["node", "scripts/deploy.ts", STACK];
+		const { child, ended, isAtWork } = start(deploy, { detached: true, env });
+		await until("it is at work", 60, isAtWork);
 		process.kill(-(child.pid as number), "SIGKILL");
-		if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+		await ended;
 		const { exitCode, output } = await run("node", deploy.slice(1), { cwd: clone, env });
 		expect(exitCode, output).toBe(0);
 		expect(output).toMatch(/the run that held lab \(\S+ \(pid \d+\).*\) has died; its lock is taken away/);
-		if (place.length > 0) expect(output).toMatch(/lab is held by \S+@elsewhere .*; waiting/);
 	});
+
+	it("whose container is killed half-way: the next one, whose processes have the same numbers, takes its lock over", async () => {
+		await fresh();
+		const command = [built, "ci/with-vault.sh", ..."npm run --silent deploy --".split(" "), STACK, "--silence", "6"];
+		const more = [serviceAccount()];
+		const name = `pipelines-killed-${process.pid}`;
+		const killed = dockerRun(command, folder, clone, await environment(), more, name);
+		const { ended, isAtWork, said } = start(["docker", ...killed.args], { env: killed.env });
+		const before = await sign();
+		await until("it is at work, and has given a sign", 60, async () => (await isAtWork()) && (await sign()) !== before);
+		await docker("kill", name);
+		await ended;
+		const { exitCode, output } = await place(INFRA_CI)(command.slice(1), clone, await environment());
+		expect(exitCode, said() + output).toBe(0);
+		// It has this machine's network, and so its name.
+		expect(output).toContain(`@${hostname()} `);
+		expect(output).toMatch(
+			/lab is held by .*; waiting\n(.*\n)*?the run that held lab .* has died; its lock is taken away/,
+		);
+	});
+
+	// A host name of its own is all that Pulumi and the next run know of another machine.
+	const namespaces = process.getuid?.() === 0 ? ["--uts"] : ["--user", "--map-root-user", "--uts"];
+	const elsewhere = ["unshare", ...namespaces, "sh", "-c", 'hostname elsewhere && exec "$@"', "sh"];
 
 	it("at work on another machine, longer than the silence that means death: the next run waits for it", async () => {
 		await fresh();
-		const [step] = (await woodpecker.workflow("deploy")).steps as [woodpecker.Step];
-		const env = { ...woodpecker.environment(step, "push", secrets()), ...login };
+		const env = { ...(await environment()), ...login };
 		const deploy = ["node", "scripts/deploy.ts", STACK, "--silence", "3"];
-		const child = start([...elsewhere, ...deploy], { env });
-		const ended = once(child, "close");
-		await new Promise<void>((resolve) => {
-			child.stderr.setEncoding("utf8").on("data", (part: string) => part.includes("refresh") && resolve());
-		});
+		const { ended, isAtWork } = start([...elsewhere, ...deploy], { env });
+		await until("it is at work", 60, isAtWork);
 		const { exitCode, output } = await run("node", deploy.slice(1), { cwd: clone, env });
 		expect(exitCode, output).toBe(0);
 		expect(output).toMatch(/lab is held by \S+@elsewhere .*; waiting/);

@@ -16,18 +16,29 @@ export const thisMachine: Place = ([file = "", ...args], cwd, variables) => {
  * are on loopback. `more` is for docker, as in `source:target:ro`.
  */
 export function inContainer(image: string, folder: string, ...more: string[]): Place {
-	const mounts = [`${folder}:${folder}`, `${cache}:${cache}`, `${checkout}:${checkout}:ro`, ...more];
 	return (command, cwd, variables) => {
-		// By name, so that no secret is in the process list; what the client has another value of, by value.
-		const { HOME, ...others } = variables;
-		const given = Object.keys(others).flatMap((name) => ["--env", name]);
-		if (HOME !== undefined) given.push("--env", `HOME=${HOME}`);
-		const volumes = mounts.flatMap((mount) => ["--volume", mount]);
-		const options = ["--rm", "--init", "--network", "host", "--workdir", cwd, ...volumes, ...given];
-		const client = { PATH: env("PATH"), HOME: env("HOME"), DOCKER_HOST: env("LAB_DOCKER_HOST") };
-		return run("docker", ["run", ...options, image, ...command], {
-			env: { ...others, ...client },
-			extendEnv: false,
-		});
+		const { args, env } = dockerRun([image, ...command], folder, cwd, variables, more);
+		return run("docker", args, { env, extendEnv: false });
 	};
+}
+
+/** How docker is called for that; `name` is the container's. */
+export function dockerRun(
+	command: string[],
+	folder: string,
+	cwd: string,
+	variables: Record<string, string>,
+	more: string[],
+	name?: string,
+): { args: string[]; env: Record<string, string> } {
+	// By name, so that no secret is in the process list; what the client has another value of, by value.
+	const { HOME, ...others } = variables;
+	const given = Object.keys(others).flatMap((key) => ["--env", key]);
+	if (HOME !== undefined) given.push("--env", `HOME=${HOME}`);
+	const mounts = [`${folder}:${folder}`, `${cache}:${cache}`, `${checkout}:${checkout}:ro`, ...more];
+	const volumes = mounts.flatMap((mount) => ["--volume", mount]);
+	const options = ["--rm", "--init", "--network", "host", "--workdir", cwd, ...volumes, ...given];
+	if (name !== undefined) options.push("--name", name);
+	const client = { PATH: env("PATH"), HOME: env("HOME"), DOCKER_HOST: env("LAB_DOCKER_HOST") };
+	return { args: ["run", ...options, ...command], env: { ...others, ...client } };
 }
