@@ -55,7 +55,6 @@ export interface ResourceType {
 }
 
 export interface Plugin {
-	version: string;
 	/** By type token, for example `host:index:FileSet`. */
 	types: Record<string, ResourceType>;
 	/** Takes the provider's own inputs, before any resource is asked for. */
@@ -64,8 +63,11 @@ export interface Plugin {
 	schema?(): object;
 }
 
-/** Serves the plugin to the engine that started this process, until that engine is gone. */
-export async function serve(plugin: Plugin): Promise<void> {
+/**
+ * Serves the plugin of that version to the engine that started this process, until that engine is gone. It is loaded once
+ * the engine has its answer: the engine starts one plugin after the other, and waits for each.
+ */
+export async function serve(version: string, load: () => Promise<Plugin>): Promise<void> {
 	const engineAddress = process.argv.slice(2).find((argument) => !argument.startsWith("-"));
 	if (engineAddress === undefined) {
 		throw new Error("this is a Pulumi plugin: the engine starts it, with its address as the argument");
@@ -73,9 +75,14 @@ export async function serve(plugin: Plugin): Promise<void> {
 	const unlimited = { "grpc.max_receive_message_length": -1, "grpc.max_send_message_length": -1 };
 	const engine = new enginerpc.EngineClient(engineAddress, grpc.credentials.createInsecure(), unlimited);
 	const server = new grpc.Server(unlimited);
+	let loaded: Promise<Plugin> | undefined;
+	const plugin = () => {
+		loaded ??= load();
+		return loaded;
+	};
 	server.addService(
 		providerrpc.ResourceProviderService,
-		new Service(plugin, engine) as unknown as grpc.UntypedServiceImplementation,
+		new Service(version, plugin, engine) as unknown as grpc.UntypedServiceImplementation,
 	);
 	const port = await new Promise<number>((resolve, reject) =>
 		server.bindAsync("127.0.0.1:0", grpc.ServerCredentials.createInsecure(), (error, bound) =>
@@ -83,9 +90,10 @@ export async function serve(plugin: Plugin): Promise<void> {
 		),
 	);
 	process.stdout.write(`${port}\n`);
+	exitWithParent();
+	await plugin();
 	// The engine kills its plugins, and Node.js would keep what it has compiled only at a regular end.
 	flushCompileCache();
-	exitWithParent();
 }
 
 /** A killed engine can't end its plugins, and an orphan must not go on changing hosts. */
@@ -101,10 +109,10 @@ type Callback<Response> = (error: grpc.ServiceError | null, response?: Response)
 
 class Service {
 	// gRPC calls the handlers without `this`, and asks for them by name as own or inherited properties.
-	constructor(plugin: Plugin, engine: InstanceType<typeof enginerpc.EngineClient>) {
-		const typeOf = (urn: string): ResourceType => {
+	constructor(version: string, plugin: () => Promise<Plugin>, engine: InstanceType<typeof enginerpc.EngineClient>) {
+		const typeOf = async (urn: string): Promise<ResourceType> => {
 			const token = urn.split("::")[2]?.split("$").at(-1) ?? "";
-			const type = plugin.types[token];
+			const type = (await plugin()).types[token];
 			if (type === undefined) throw new Error(`this plugin has no resource type ${token}`);
 			return type;
 		};
@@ -121,10 +129,11 @@ class Service {
 		});
 
 		const handlers = {
-			getPluginInfo: unary((_: unknown) => new pluginproto.PluginInfo().setVersion(plugin.version)),
-			getSchema: unary((_: unknown) =>
-				new proto.GetSchemaResponse().setSchema(JSON.stringify(plugin.schema?.() ?? {})),
-			),
+			getPluginInfo: unary((_: unknown) => new pluginproto.PluginInfo().setVersion(version)),
+			getSchema: unary(async (_: unknown) => {
+				const { schema } = await plugin();
+				return new proto.GetSchemaResponse().setSchema(JSON.stringify(schema?.() ?? {}));
+			}),
 			attach: unary((_: unknown) => new emptyproto.Empty()),
 			cancel: unary((_: unknown) => new emptyproto.Empty()),
 			checkConfig: unary((request: InstanceType<typeof proto.CheckRequest>) =>
@@ -135,13 +144,13 @@ class Service {
 				const { DIFF_NONE, DIFF_SOME } = proto.DiffResponse.DiffChanges;
 				return new proto.DiffResponse().setChanges(same ? DIFF_NONE : DIFF_SOME);
 			}),
-			configure: unary((request: InstanceType<typeof proto.ConfigureRequest>) => {
+			configure: unary(async (request: InstanceType<typeof proto.ConfigureRequest>) => {
 				const entries = Object.entries(properties(request.getArgs()));
-				plugin.configure?.(Object.fromEntries(entries.map(([key, value]) => [key, plain(value)])));
+				(await plugin()).configure?.(Object.fromEntries(entries.map(([key, value]) => [key, plain(value)])));
 				return new proto.ConfigureResponse().setSupportspreview(true);
 			}),
-			check: unary((request: InstanceType<typeof proto.CheckRequest>) => {
-				const { inputs, failures } = typeOf(request.getUrn()).check(properties(request.getNews()));
+			check: unary(async (request: InstanceType<typeof proto.CheckRequest>) => {
+				const { inputs, failures } = (await typeOf(request.getUrn())).check(properties(request.getNews()));
 				return new proto.CheckResponse()
 					.setInputs(struct(inputs))
 					.setFailuresList(
@@ -150,13 +159,16 @@ class Service {
 						),
 					);
 			}),
-			diff: unary((request: InstanceType<typeof proto.DiffRequest>) => {
-				const diff = typeOf(request.getUrn()).diff(properties(request.getOlds()), properties(request.getNews()));
+			diff: unary(async (request: InstanceType<typeof proto.DiffRequest>) => {
+				const diff = (await typeOf(request.getUrn())).diff(
+					properties(request.getOlds()),
+					properties(request.getNews()),
+				);
 				return diffResponse(diff);
 			}),
 			create: unary(async (request: InstanceType<typeof proto.CreateRequest>) => {
 				const urn = request.getUrn();
-				const { id, state } = await typeOf(urn).create(
+				const { id, state } = await (await typeOf(urn)).create(
 					properties(request.getProperties()),
 					context(urn, request.getPreview()),
 				);
@@ -164,7 +176,7 @@ class Service {
 			}),
 			read: unary(async (request: InstanceType<typeof proto.ReadRequest>) => {
 				const urn = request.getUrn();
-				const type = typeOf(urn);
+				const type = await typeOf(urn);
 				const response = new proto.ReadResponse();
 				if (type.read === undefined) {
 					return response.setId(request.getId()).setProperties(request.getProperties()).setInputs(request.getInputs());
@@ -175,7 +187,7 @@ class Service {
 			}),
 			update: unary(async (request: InstanceType<typeof proto.UpdateRequest>) => {
 				const urn = request.getUrn();
-				const state = await typeOf(urn).update(
+				const state = await (await typeOf(urn)).update(
 					request.getId(),
 					properties(request.getOlds()),
 					properties(request.getNews()),
@@ -185,7 +197,7 @@ class Service {
 			}),
 			delete: unary(async (request: InstanceType<typeof proto.DeleteRequest>) => {
 				const urn = request.getUrn();
-				await typeOf(urn).delete(request.getId(), properties(request.getProperties()), context(urn));
+				await (await typeOf(urn)).delete(request.getId(), properties(request.getProperties()), context(urn));
 				return new emptyproto.Empty();
 			}),
 		};

@@ -1,6 +1,6 @@
 /** The programs the lab is made of, built from Go modules that are pinned in tools/<name>/go.sum. */
 import { createHash } from "node:crypto";
-import { link as hardLink, mkdir, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { link as hardLink, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { checkout, paths } from "./paths.ts";
 import { Step } from "./run.ts";
@@ -17,10 +17,13 @@ export interface Tool {
 	inside?: true;
 	/** What such a tool is called on PATH all the same, on a machine that can run it. */
 	outside?: string;
+	/** Always given to it, before what it is called with. */
+	flags?: string[];
 }
 
 export const tools: Tool[] = [
-	{ name: "pulumi-language-nodejs", binary: "pulumi-language-nodejs" },
+	// Older than the engine: it takes from flags what Pulumi.yaml says of the runtime, and this engine gives it none.
+	{ name: "pulumi-language-nodejs", binary: "pulumi-language-nodejs", flags: ["-typescript=false"] },
 	{ name: "crane", binary: "crane", own: { args: ["version"], accept: /^v?0\.(2\d|[3-9]\d)/ } },
 	{ name: "regctl", binary: "regctl", own: { args: ["version"], accept: /v0\.(1[1-9]|[2-9]\d)/ } },
 	{
@@ -88,7 +91,9 @@ export async function provide(
 	if (!cached) await build(tool, target, step, showProgress);
 	if (link) {
 		await rm(link, { force: true });
-		await hardLink(target, link); // Not a symlink: pulumi looks for its language host beside its own real path.
+		// Not a symlink: pulumi looks for its language host beside its own real path.
+		if (tool.flags === undefined) await hardLink(target, link);
+		else await writeFile(link, `#!/bin/sh\nexec '${target}' ${tool.flags.join(" ")} "$@"\n`, { mode: 0o755 });
 	}
 	return cached ? "cached" : "built";
 }

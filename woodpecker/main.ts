@@ -1,5 +1,6 @@
 import { serve } from "../host/protocol.ts";
-import { Cron } from "./cron.ts";
-import { Secret } from "./secret.ts";
 
-await serve({ version: "0.2.0", types: { "woodpecker:index:Secret": Secret, "woodpecker:index:Cron": Cron } });
+await serve("0.2.0", async () => {
+	const [{ Cron }, { Secret }] = await Promise.all([import("./cron.ts"), import("./secret.ts")]);
+	return { types: { "woodpecker:index:Secret": Secret, "woodpecker:index:Cron": Cron } };
+});

@@ -1,4 +1,6 @@
 import { serve } from "../../../host/protocol.ts";
-import { Command } from "./command.ts";
 
-await serve({ version: "1.2.1", types: { "command:remote:Command": Command } });
+await serve("1.2.1", async () => {
+	const { Command } = await import("./command.ts");
+	return { types: { "command:remote:Command": Command } };
+});

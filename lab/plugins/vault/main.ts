@@ -1,4 +1,3 @@
 import { serve } from "../../../host/protocol.ts";
-import { configure, types } from "./vault.ts";
 
-await serve({ version: "7.8.0", types, configure });
+await serve("7.8.0", () => import("./vault.ts"));
