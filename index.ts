@@ -16,6 +16,8 @@ import { fromText, PROJECT, parseConfig } from "./config.ts";
 import { failForUnreachable, reportDeferred } from "./host/reachability.ts";
 import { refuseDeadAgent } from "./host/sshAgent.ts";
 
+// Pulumi's SDK looks each line of the stacks that it keeps up in source maps, for half a second; this program has none.
+Reflect.deleteProperty(Error, "prepareStackTrace");
 await refuseDeadAgent();
 const values = Object.entries(pulumi.runtime.allConfig()).filter(([key]) => key.startsWith(`${PROJECT}:`));
 const plain = Object.fromEntries(values.map(([key, text]) => [key.slice(PROJECT.length + 1), text]));

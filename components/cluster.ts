@@ -1,6 +1,10 @@
 /** The Kubernetes cluster, for all concepts that have objects in it. */
+import { once } from "node:events";
+import { MessageChannel, Worker } from "node:worker_threads";
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
+import type { Answer, Live, Named, Question } from "./clusterThread.ts";
+import { kubernetesClient } from "./kubernetesClient.ts";
 
 /**
  * The provider of the cluster of that context of the kubeconfig that kubectl would use: the current one, where it is
@@ -17,16 +21,10 @@ export function clusterProvider(context: string | undefined, aliases: string[]):
 	});
 }
 
-interface Named {
-	apiVersion: string;
-	kind: string;
-	metadata: { name: string; namespace: string };
-}
-
-/** What the plugin, and the lab's stand-in for it, call themselves to the API server. */
-const OURS = "pulumi-kubernetes";
 /** Kubernetes' own, who write into every object. */
 const SYSTEM = /^(kube-|kubelet)/;
+/** What the plugin, and the lab's stand-in for it, call themselves to the API server. */
+const OURS = "pulumi-kubernetes";
 
 /**
  * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it. Never
@@ -36,40 +34,47 @@ const SYSTEM = /^(kube-|kubelet)/;
 export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<boolean> {
 	if (!pulumi.runtime.isDryRun()) return false;
 	try {
-		const { KubernetesObjectApi, config } = await client(context);
-		const api = KubernetesObjectApi.makeApiClient(config);
-		const ours = await Promise.all(
-			objects.map(async (declared) => {
-				const { apiVersion, kind } = declared;
-				const { name, namespace } = declared.metadata;
-				const found = await api
-					.read({ apiVersion, kind, metadata: { name, namespace } })
-					.catch((error: { code?: number }) => {
-						if (error.code === 404) return undefined;
-						throw error;
-					});
-				const managers = (found?.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
-				if (found === undefined) return false;
-				if (managers.some((manager) => manager.startsWith(OURS))) return true;
-				const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
+		const found = await inThread({ context, objects });
+		const ours = objects.map(async (declared, i) => {
+			const { kind, metadata } = declared;
+			const { name, namespace } = metadata;
+			const live = found[i];
+			if (live === undefined) return false;
+			const managers = (live.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
+			if (managers.some((manager) => manager.startsWith(OURS))) return true;
+			const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
+			await pulumi.log.warn(
+				`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
+			);
+			const beside = containersBeside(live, declared);
+			if (beside.length > 0)
 				await pulumi.log.warn(
-					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
+					`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
 				);
-				const beside = containersBeside(found, declared);
-				if (beside.length > 0)
-					await pulumi.log.warn(
-						`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
-					);
-				return false;
-			}),
-		);
-		return !ours.some(Boolean);
+			return false;
+		});
+		return !(await Promise.all(ours)).some(Boolean);
 	} catch (error) {
 		await pulumi.log.warn(
 			`could not tell which objects exist in the cluster already, and would be taken over: ${(error as Error).message.split("\n")[0]}`,
 		);
 		return false;
 	}
+}
+
+let thread: Worker | undefined;
+
+/** The client takes half a second to load, in which this thread would register nothing. Throws where it is not known. */
+async function inThread(question: Question): Promise<(Live | undefined)[]> {
+	thread ??= new Worker(new URL("./clusterThread.ts", import.meta.url));
+	thread.unref();
+	const { port1, port2 } = new MessageChannel();
+	thread.postMessage({ question, port: port2 }, [port2]);
+	// The second one throws what the thread died of.
+	const [answer] = (await Promise.race([once(port1, "message"), once(thread, "exit")])) as [Answer];
+	port1.close();
+	if (answer.error !== undefined) throw new Error(answer.error);
+	return answer.found;
 }
 
 /**
@@ -103,7 +108,7 @@ export interface PullSecret {
 
 /** Those of all namespaces for the registries of these host names, whatever the port. Throws where the cluster does not answer. */
 export async function pullSecrets(context: string | undefined, hostnames: string[]): Promise<PullSecret[]> {
-	const { CoreV1Api, config } = await client(context);
+	const { CoreV1Api, config } = await kubernetesClient(context);
 	const api = config.makeApiClient(CoreV1Api);
 	const { items } = await api.listSecretForAllNamespaces({ fieldSelector: "type=kubernetes.io/dockerconfigjson" });
 	return items.flatMap(({ metadata, data }) => {
@@ -127,13 +132,4 @@ function authsOf(encoded: string): Record<string, { password?: string; auth?: st
 	} catch {
 		return {}; // Kubernetes takes none that is not JSON.
 	}
-}
-
-/** Of the cluster of that context. It takes half a second to load, which only some have to spare. */
-async function client(context: string | undefined) {
-	const library = await import("@kubernetes/client-node");
-	const config = new library.KubeConfig();
-	config.loadFromDefault();
-	if (context !== undefined) config.setCurrentContext(context);
-	return { ...library, config };
 }
