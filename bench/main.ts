@@ -2,16 +2,18 @@
  * make bench: what this program costs beside what people use instead, each figure measured in turn with its peers in one
  * run, and written to its chapter of docs/benchmarks.md. The text before the first chapter is written by hand.
  */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { cpus, tmpdir, totalmem } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { execa } from "execa";
 import { PROBE_FLAGS } from "../components/integrityMonitoring/objects.ts";
 import { probeProgram } from "../components/integrityMonitoring/program.ts";
 import { upkeepProgram } from "../components/registryVm/upkeepFiles.ts";
+import { PROJECT } from "../config.ts";
 import { proxmox, registryVm, STACK } from "../lab/estate.ts";
 import { sshConfigPath } from "../lab/keys.ts";
-import { paths } from "../lab/paths.ts";
+import { checkout, paths } from "../lab/paths.ts";
 import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
 import { writePlaybook } from "./ansible.ts";
@@ -20,6 +22,7 @@ import { compare, type Measured, median, type Way } from "./compare.ts";
 import { compareHosts } from "./hosts.ts";
 import { pullsBeside } from "./pulls.ts";
 import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
+import { untilFirstResource } from "./start.ts";
 import { writeStore } from "./store.ts";
 
 /** In milliseconds, there and back: that of a cluster and a VM in one house with a busy network. */
@@ -38,6 +41,7 @@ interface Chapter {
 
 const chapters: Record<string, (rounds: number, folder: string) => Promise<Chapter[]>> = {
 	estate,
+	start,
 	change: changed,
 	probe,
 	memory,
@@ -88,6 +92,42 @@ async function estate(rounds: number, folder: string): Promise<Chapter[]> {
 	const what =
 		"The lab's registry VM and Proxmox host, as declared. The preview also asks Kubernetes, Vault, Woodpecker and whether each container runs what is declared; Ansible compares files.";
 	return [{ title: "Nothing has changed", what, rows: await compare(ways, rounds) }];
+}
+
+/** How long the program takes until its first resource, beside one that has nothing but that. */
+async function start(rounds: number, folder: string): Promise<Chapter[]> {
+	const env = await labEnvironment();
+	const shown = await execa("pulumi", ["config", "--show-secrets", "--json", "--stack", STACK], { env });
+	const values = Object.entries(JSON.parse(shown.stdout) as Record<string, { value: string }>);
+	const config = Object.fromEntries(values.map(([key, { value }]) => [key, value]));
+	const secret = { PULUMI_CONFIG_SECRET_KEYS: JSON.stringify(Object.keys(config)) };
+	const empty = { name: "empty", type: "module", main: "index.ts" };
+	await writeFile(join(folder, "package.json"), JSON.stringify(empty));
+	await writeFile(
+		join(folder, "index.ts"),
+		'import * as pulumi from "@pulumi/pulumi";\nnew pulumi.ComponentResource("bench:index:Nothing", "nothing");\n',
+	);
+	await symlink(join(checkout, "node_modules"), join(folder, "node_modules"));
+	const ways = [
+		{
+			name: "a program with one resource",
+			seconds: [] as number[],
+			run: () => untilFirstResource(folder, "empty", {}, {}),
+		},
+		{
+			name: "this program, the lab's stack",
+			seconds: [] as number[],
+			run: () => untilFirstResource(checkout, PROJECT, config, { ...env, ...secret }),
+		},
+	];
+	for (let round = 0; round < rounds; round++) for (const { seconds, run } of ways) seconds.push(await run());
+	return [
+		{
+			title: "From the program's start to its first resource",
+			what: "The program's process alone, with an engine that takes its first resource. Half of it is Pulumi's SDK, and the rest reads the config, Vault and what the resources are made of.",
+			rows: ways.map(({ name, seconds }) => ({ name, seconds, requests: 0, server: 0, memory: 0 })),
+		},
+	];
 }
 
 /** A change with its restart, beside Ansible's. */
