@@ -136,6 +136,15 @@ describe("the files", () => {
 				expect(commands.join("\n"), name).not.toMatch(/\$\{/);
 	});
 
+	it("have an event in each condition, and the runbook says which plugins the server has to let run privileged", async () => {
+		const all = await Promise.all((await woodpecker.workflowNames()).map((name) => woodpecker.workflow(name)));
+		for (const { when } of all) for (const condition of when) expect(condition.event).toBeTruthy();
+		const plugins = all.flatMap(({ steps }) => steps.filter(({ settings }) => settings).map(({ image }) => image));
+		expect(plugins).not.toEqual([]);
+		const runbook = await readFile(join(checkout, "docs/runbooks/registry-vm.md"), "utf8");
+		for (const plugin of plugins) expect(runbook).toContain(`WOODPECKER_PLUGINS_PRIVILEGED=${plugin}\``);
+	});
+
 	it("are the same for GitHub: the same commands of this repository, at the same events", async () => {
 		const names = await woodpecker.workflowNames();
 		expect(await githubActions.workflowNames()).toEqual(names);

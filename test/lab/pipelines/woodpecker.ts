@@ -57,8 +57,8 @@ export function environment(step: Step, event: string, secrets: Secrets): Record
 }
 
 /**
- * Each command in a shell of its own, after Woodpecker has put in what is between ${ and }, where the step's image says.
- * After the first that fails, only the steps for failures.
+ * The commands of each step where its image says, after Woodpecker has put in what is between ${ and }. After the first
+ * step that fails, only those for failures.
  */
 export async function play(
 	name: string,
@@ -73,16 +73,23 @@ export async function play(
 	for (const step of steps) {
 		if (last.exitCode === 0 ? step.when : !step.when?.some(({ status }) => status === "failure")) continue;
 		const variables = { ...environment(step, event, secrets), ...commit };
-		for (const command of step.commands ?? []) {
-			if (isSuite(command)) continue;
-			const text = forLab(expand(command, variables));
-			const { exitCode, output } = await place(step.image)(["sh", "-ec", text], cwd, variables);
-			last.output += output;
-			last.exitCode ||= exitCode;
-			if (exitCode !== 0) break;
-		}
+		const commands = (step.commands ?? []).filter((command) => !isSuite(command));
+		if (commands.length === 0) continue;
+		const script = scriptOf(commands.map((command) => forLab(expand(command, variables))));
+		const { exitCode, output } = await place(step.image)(START, cwd, { ...variables, CI_SCRIPT: script });
+		last.output += output;
+		last.exitCode ||= exitCode;
 	}
 	return last;
+}
+
+/** What the agent starts in a step's container, from Woodpecker 1 to 3: the shell reads the script from standard input. */
+const START = ["/bin/sh", "-c", "echo $CI_SCRIPT | base64 -d | /bin/sh -e"];
+
+/** Each command is shown before it runs. What one leaves in its shell is not there for the next: no command may need it. */
+function scriptOf(commands: string[]): string {
+	const lines = commands.map((command) => `echo + '${command.replaceAll("'", "'\\''")}'\n(\n${command}\n)\n`);
+	return Buffer.from(`unset CI_SCRIPT\n${lines.join("")}`).toString("base64");
 }
 
 /** As Woodpecker does it, and its docs say: `${NAME}`, `${NAME:from:length}`; `$${NAME}` is the shell's. */
