@@ -125,4 +125,5 @@ function nginxHealthcheck([first]: Registry[]) {
 	return { test: ["CMD-SHELL", test], ...HEALTHCHECK };
 }
 
-const HEALTHCHECK = { interval: "5s", timeout: "10s", retries: 6 };
+/** Each check starts a process in the container: every 5 s, those of a whole VM took a tenth of a core, for ever. */
+const HEALTHCHECK = { interval: "15s", timeout: "10s", retries: 2 };
