@@ -89,7 +89,7 @@ async function attempt(place: Place): Promise<Outcome> {
 			signs ??= giveSigns(place);
 			gatherer.take(event);
 			const { message = "", severity } = event.diagnosticEvent ?? {};
-			// What Pulumi says to itself has what earlier runs did.
+			// Pulumi's debug messages repeat what earlier runs printed.
 			const said = severity?.startsWith("info") && message.match(/^(recreated|restarted|removed|put back) .*/gm);
 			if (said) done.push(...said);
 		};

@@ -6,8 +6,8 @@ const ON_TERMINAL = 1000;
 const IN_LOG = 15_000;
 
 /**
- * Resolves or rejects as `work` does. From its second second on, standard error says how far it is: what `describe`
- * says then, a few words. Standard output is left to the result.
+ * Resolves or rejects as `work` does. After its first second, standard error says how far it is, in the few words that
+ * `describe` returns then. Standard output is left to the result.
  */
 export async function withProgress<Result>(work: Promise<Result>, describe: () => string): Promise<Result> {
 	const { stderr } = process;

@@ -43,7 +43,7 @@ export function inMarkdown(report: StackReport): string {
 	].join("\n\n");
 }
 
-/** What is told to people of the stacks that are news; `now` in seconds since 1970. Without any content of a file. */
+/** The message in Slack about stacks whose state is new; `now` in seconds since 1970. It shows no content of a file. */
 export function inSlack(
 	news: { report: StackReport; memory: StackMemory }[],
 	{ now, runbook }: { now: number; runbook: string },
