@@ -1,5 +1,5 @@
 /** The plugin `host` by itself: its schema, an SDK made from that, and a program that knows nothing of registries. */
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ts from "typescript";
@@ -66,12 +66,13 @@ describe("a program in another folder, with an SDK made from the schema,", () =>
 		await symlink(join(checkout, "node_modules"), join(folder, "node_modules"));
 		await writeFile(join(folder, "index.ts"), PROGRAM);
 		// As tsc does it: the SDK loads its parts by a way that only that compiles right.
-		for (const name of ["index", ...["index", "fileSet", "provider", "utilities"].map((part) => `sdk/${part}`)]) {
-			const text = await readFile(join(folder, `${name}.ts`), "utf8");
+		const sources = (await readdir(join(folder, "sdk"), { recursive: true })).filter((name) => name.endsWith(".ts"));
+		for (const source of ["index.ts", ...sources.map((name) => join("sdk", name))]) {
+			const text = await readFile(join(folder, source), "utf8");
 			const { outputText } = ts.transpileModule(text, {
 				compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022 },
 			});
-			await writeFile(join(folder, `${name}.js`), outputText);
+			await writeFile(join(folder, source.replace(/ts$/, "js")), outputText);
 		}
 		await writeFile(join(folder, "package.json"), "{}");
 		const project = { name: "other", runtime: { name: "nodejs", options: { typescript: false } }, main: "index.js" };
