@@ -1,8 +1,10 @@
 /** The Docker engine underneath: the machine's own where one answers, else one that the lab starts. */
 import { spawn } from "node:child_process";
-import { mkdir, open, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
+import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
+import { gateways } from "./estate.ts";
 import { paths } from "./paths.ts";
 import { runs, type Step, StepError, until } from "./run.ts";
 
@@ -43,6 +45,7 @@ export async function startEngine(step: Step): Promise<Engine> {
 		);
 	}
 	await forgetEarlierLife();
+	await unplugLeft(step);
 	await mkdir(paths.run, { recursive: true, mode: 0o711 });
 	await mkdir(paths.engine, { recursive: true });
 	await mkdir(paths.logs, { recursive: true });
@@ -107,6 +110,27 @@ async function forgetEarlierLife(): Promise<void> {
 		return !(await runs(pid, containerd));
 	});
 	await rm(join(containerd, "containerd.pid"));
+}
+
+/**
+ * Takes the cables of containers that an engine left behind when it was killed off the lab's networks. The kernel keeps
+ * the other end for as long as a connection there waits for an answer, a minute and a half, and the next container gets
+ * its address. No engine runs here, so there is no other container.
+ */
+async function unplugLeft(step: Step): Promise<void> {
+	const ours = Object.entries(networkInterfaces()).filter(
+		([name, addresses = []]) => name.startsWith("br-") && addresses.some(({ address }) => gateways.includes(address)),
+	);
+	for (const [bridge] of ours) {
+		const cables = () => readdir(`/sys/class/net/${bridge}/brif`);
+		// It may go by itself meanwhile.
+		for (const cable of await cables()) await step.ask("ip", ["link", "delete", cable]);
+		const left = await cables();
+		if (left.length > 0)
+			throw new StepError(
+				`the network ${bridge} still has cables of containers that are gone: ${left.join(", ")}; remove them with "ip link delete"`,
+			);
+	}
 }
 
 /** The pid of the lab's dockerd; a pid file that outlived it, or whose number now is somebody else's, does not count. */

@@ -13,7 +13,8 @@ export const PREFIX = isFirst ? "homelab-lab" : "homelab-second";
 export const STACK = isFirst ? "lab" : "second";
 
 /** What the addresses on its network begin with. */
-export const NET = isFirst ? "172.30.77" : "172.30.78";
+const NETS = { first: "172.30.77", second: "172.30.78" };
+export const NET = isFirst ? NETS.first : NETS.second;
 
 /**
  * What is added to a port of a machine where it is published on this one's loopback. The sums stay below 32768: from
@@ -25,6 +26,8 @@ const OFFSET = isFirst ? 20_000 : 10_000;
 export const LABEL = "homelab-lab";
 
 /** The network on which the lab's machines meet. */
+/** Of both estates' networks. */
+export const gateways = Object.values(NETS).map((net) => `${net}.1`);
 export const network = { name: PREFIX, subnet: `${NET}.0/24`, gateway: `${NET}.1` };
 
 /** The DNS server of that network, and the zone in which the upstream registries are. */
