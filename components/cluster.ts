@@ -21,10 +21,10 @@ export function clusterProvider(context: string | undefined, aliases: string[]):
 	});
 }
 
-/** Kubernetes' own, who write into every object. */
-const SYSTEM = /^(kube-|kubelet)/;
 /** What the plugin, and the lab's stand-in for it, call themselves to the API server. */
 const OURS = "pulumi-kubernetes";
+/** Kubernetes' own, who write into every object. */
+const SYSTEM = /^(kube-|kubelet)/;
 
 /**
  * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it. Never

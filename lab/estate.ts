@@ -12,8 +12,8 @@ export const PREFIX = isFirst ? "homelab-lab" : "homelab-second";
 /** The Pulumi stack. */
 export const STACK = isFirst ? "lab" : "second";
 
-/** What the addresses on its network begin with. */
 const NETS = { first: "172.30.77", second: "172.30.78" };
+/** What the addresses on its network begin with. */
 export const NET = isFirst ? NETS.first : NETS.second;
 
 /**
@@ -26,9 +26,9 @@ const OFFSET = isFirst ? 20_000 : 10_000;
 export const LABEL = "homelab-lab";
 
 /** The network on which the lab's machines meet. */
+export const network = { name: PREFIX, subnet: `${NET}.0/24`, gateway: `${NET}.1` };
 /** Of both estates' networks. */
 export const gateways = Object.values(NETS).map((net) => `${net}.1`);
-export const network = { name: PREFIX, subnet: `${NET}.0/24`, gateway: `${NET}.1` };
 
 /** The DNS server of that network, and the zone in which the upstream registries are. */
 export const dns = { container: `${PREFIX}-dns`, address: `${NET}.2`, zone: "upstream.lab" };

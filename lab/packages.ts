@@ -15,6 +15,7 @@ export async function installPackages(step: Step): Promise<string> {
 			: ([
 					["dockerd", "docker.io"],
 					["iptables", "iptables"],
+					["ip", "iproute2"],
 				] as [string, string][])),
 		["debootstrap", "debootstrap"],
 	];

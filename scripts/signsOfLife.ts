@@ -3,6 +3,7 @@
  * state of every kind has: a sign is the machine's name, its time, and whose process numbers it has. The last one stays,
  * and says nothing about a lock that is newer.
  */
+import { randomUUID } from "node:crypto";
 import { readFileSync, readlinkSync } from "node:fs";
 import { hostname } from "node:os";
 import { execa } from "execa";
@@ -25,16 +26,13 @@ export interface Place {
 const PROCESSES = process.platform === "linux" ? ofLinux() : hostname();
 
 function ofLinux(): string {
-	const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
-	return `${boot}/${readlinkSync("/proc/self/ns/pid")}/${startOfFirst()}`;
-}
-
-/** When this container's first process was started, as its kernel counts: the next container may get the namespace's number. */
-function startOfFirst(): string {
 	try {
-		return readFileSync("/proc/1/stat", "utf8").replace(/^.*\)/s, "").trim().split(" ")[19] ?? "";
+		const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+		// When the first process was started, as the kernel counts: the next container may get the namespace's number.
+		const [, rest = ""] = /^.*\) (.*)/s.exec(readFileSync("/proc/1/stat", "utf8")) ?? [];
+		return `${boot}/${readlinkSync("/proc/self/ns/pid")}/${rest.split(" ")[19]}`;
 	} catch {
-		return ""; // A machine may hide the processes of others.
+		return randomUUID(); // A sandbox may hide all that: then no other run's numbers are taken for ours.
 	}
 }
 
