@@ -212,7 +212,7 @@ describe("a truncated layer (trap 16)", () => {
 		await pushLayer();
 		expect(await app.isWhole("latest")).toBe(false);
 		const { exitCode, output } = await repair("latest");
-		expect(output).toContain(`set aside ${digest}, which had other content, as /opt/registry/quarantine/private/`);
+		expect(output).toContain(`set aside ${digest}, which had other content, as /opt/registry/data/private/quarantine/`);
 		expect(exitCode).toBe(1);
 		expect((await pushLayer()).exitCode).toBe(0);
 		expect(await app.isWhole("latest")).toBe(true);
@@ -221,7 +221,7 @@ describe("a truncated layer (trap 16)", () => {
 		const wrong = await repair("latest", { REGISTRY_USER: "nobody", REGISTRY_PASSWORD: "wrong" });
 		expect(wrong.exitCode).toBe(2);
 		expect(wrong.output).toMatch(/401|refuse|credentials/);
-		await onVm("rm -r /opt/registry/quarantine");
+		await onVm("rm -r /opt/registry/data/private/quarantine");
 	});
 });
 

@@ -178,6 +178,31 @@ describe("fix-broken-blobs.sh", () => {
 		expect((await scan("--dry-run")).exitCode).toBe(0);
 	});
 
+	it("heals manifests that a full disk cut off, which nobody could push again, or only as broken ones (trap 15)", async () => {
+		const indexes = [await app.push("refused"), await app.push("accepted")];
+		const [child] = (await app.children("refused")) as [string];
+		const cut = [child, indexes[1] as string];
+		const contents = cut.map((digest) => `${app.blob(digest)}/data`).join(" ");
+		const [link, ...unwritten] = [child, ...indexes].map((digest) => app.link("_manifests/revisions", digest));
+		const tags = `${STORE}/repositories/${REPOSITORY}/_manifests/tags`;
+		await onVm(`truncate -s 0 ${contents} ${link}/link && rm -r ${unwritten.join(" ")} ${tags}`);
+		await onVm(`touch -d '2 minutes ago' ${contents} ${link}/link ${link}`);
+		const again = (tag: string) => app.crane("push", join(app.folder, `layout-${tag}`), `${app.image}:${tag}`);
+		expect((await again("refused")).output).toContain("500");
+		expect((await again("accepted")).exitCode).toBe(0);
+		expect(await app.isWhole("accepted")).toBe(false);
+
+		const { output } = await scan("--after-full-disk");
+		for (const digest of cut)
+			expect(output).toContain(`wrong-content ${digest}: its content was cut off after 0 bytes (set aside)`);
+		expect(output).toContain(`broken-revision-link ${child}: has an empty link file (removed)`);
+		for (const tag of ["refused", "accepted"]) {
+			expect((await again(tag)).exitCode).toBe(0);
+			expect(await app.isWhole(tag)).toBe(true);
+		}
+		expect((await scan("--dry-run", "--after-full-disk")).exitCode).toBe(0);
+	});
+
 	it("removes a layer link that leads nowhere, not in a dry run, and the next push heals (trap 9)", async () => {
 		await app.push("latest");
 		const [platform] = (await app.children("latest")) as [string];

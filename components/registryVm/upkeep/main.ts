@@ -20,8 +20,6 @@ import { writeScanMetrics } from "./scanMetrics.ts";
 import { Store } from "./store.ts";
 
 const DATA = "/opt/registry/data";
-/** Beside the data, so that a rename is enough. */
-const QUARANTINE = "/opt/registry/quarantine";
 /** In memory, because the disk is what it is about. */
 const FULL = "/run/registry-disk-full";
 const SCAN = "/opt/registry/fix-broken-blobs.sh";
@@ -65,28 +63,30 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 			relink: { type: "boolean", default: false },
 			deep: { type: "boolean", default: false },
 			gently: { type: "boolean", default: false },
+			"after-full-disk": { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 			metrics: { type: "string" },
 		},
 	});
 	const base = positionals[0] ?? DATA;
 	if (values.relink && values["dry-run"]) throw new UsageError("--relink and --dry-run: one of them");
-	const { deep } = values;
+	const { deep, "after-full-disk": truncated } = values;
 	const pause = values.gently ? pace() : () => {};
+	const options = { fix: !values["dry-run"], deep, truncated, pause };
 	const caches = values.caches.split(",").filter(Boolean);
 	const findings = caches.flatMap((registry) =>
-		scan(new Store(join(base, registry)), { registry, cache: true, fix: !values["dry-run"], deep, pause }),
+		scan(new Store(join(base, registry)), { ...options, registry, cache: true }),
 	);
 	const own = values.private === "" ? [] : [values.private];
 	for (const registry of own) {
 		const store = new Store(join(base, registry));
-		const options = { registry, cache: false, fix: !values["dry-run"], deep, pause };
-		let found = scan(store, options);
+		const ofThis = { ...options, registry, cache: false };
+		let found = scan(store, ofThis);
 		if (values.relink && found.some(({ relinkable }) => relinkable)) {
 			const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
 			for (const { repository, digest, problem } of results)
 				log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
-			found = [...found.filter(({ fixed }) => fixed), ...scan(store, options)];
+			found = [...found.filter(({ fixed }) => fixed), ...scan(store, ofThis)];
 		}
 		findings.push(...found);
 	}
@@ -129,7 +129,7 @@ async function measureVm(args: string[]): Promise<number> {
 	if (roomAgain) {
 		log("the disk was full and has room again; looking for what it cut off");
 		// Takes its turn with the others.
-		const { status } = spawnSync(SCAN, ["--metrics", values.scan], { stdio: "inherit" });
+		const { status } = spawnSync(SCAN, ["--after-full-disk", "--metrics", values.scan], { stdio: "inherit" });
 		if (status !== 0 && status !== 1) problems.push("the scan failed");
 	}
 	return problems.length > 0 ? 2 : 0;
@@ -150,9 +150,8 @@ async function repairRepository(args: string[]): Promise<number> {
 	if (!store.repositories().includes(repository)) throw new UsageError(`${registry} has no repository ${repository}`);
 	const caches = values.caches.split(",").filter(Boolean);
 	const others = Object.fromEntries(caches.map((name) => [name, new Store(join(DATA, name))]));
-	const sources = { store, others, quarantine: join(QUARANTINE, registry) };
 	const { restored, missing } = await withRegistry(registry, join(DATA, registry), (api) =>
-		repair(repository, sources, api),
+		repair(repository, { store, others }, api),
 	);
 	for (const line of restored) log(line);
 	for (const line of missing) log(`not to be had on this machine: ${line}`);
@@ -265,7 +264,7 @@ function report(findings: Finding[], json: boolean): void {
 		}
 		const { registry, repository, problem, subject, detail, fixed, relinkable } = finding;
 		const more = fixed ? ` (${fixed})` : relinkable ? " (can be relinked)" : "";
-		log(`${registry} ${repository} ${problem} ${subject}: ${detail}${more}`);
+		log(`${[registry, repository, problem, subject].filter(Boolean).join(" ")}: ${detail}${more}`);
 	}
 	if (!json) log(`${findings.length} broken, ${findings.filter(({ fixed }) => fixed).length} of them put right`);
 }

@@ -1,10 +1,9 @@
 /**
  * Puts a repository right with what is on this machine: children that only lost their link, content that another
- * registry's storage still has, links that were lost. What has the wrong content is set aside first, because a
- * registry never replaces what it believes to have.
+ * registry's storage still has, links that were lost. What has the wrong content is set aside first.
  */
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
 import { type Descriptor, ManifestError, mediaTypeOf, parseManifest } from "../../../oci/manifest.ts";
 import { type Api, ApiError } from "./api.ts";
 import type { Repository, Store } from "./store.ts";
@@ -21,12 +20,10 @@ interface Sources {
 	store: Store;
 	/** Other registries' storages, by name, which may have the same content. */
 	others: Record<string, Store>;
-	/** Where content that is not what it should be is kept. */
-	quarantine: string;
 }
 
 /** Walks from the repository's tags; everything below them that is not as it should be is put back where it can be had. */
-export async function repair(name: string, { store, others, quarantine }: Sources, api: Api): Promise<Repair> {
+export async function repair(name: string, { store, others }: Sources, api: Api): Promise<Repair> {
 	const result: Repair = { restored: [], missing: [] };
 	const repository = store.repository(name);
 	const done = new Set<string>();
@@ -121,19 +118,13 @@ export async function repair(name: string, { store, others, quarantine }: Source
 	function contentOf(digest: string): { bytes: Buffer; source: string } | undefined {
 		if (store.blobSize(digest) !== undefined) {
 			if (store.digestOf(digest) === digest) return { bytes: store.readBlob(digest), source: "here" };
-			setAside(digest);
+			const target = store.setAside(digest);
+			result.restored.push(`set aside ${digest}, which had other content, as ${target}`);
 		}
 		for (const [source, other] of Object.entries(others))
 			if (other.blobSize(digest) !== undefined && other.digestOf(digest) === digest)
 				return { bytes: other.readBlob(digest), source };
 		return undefined;
-	}
-
-	function setAside(digest: string): void {
-		const target = join(quarantine, digest.replace(":", "-"));
-		mkdirSync(quarantine, { recursive: true });
-		renameSync(store.blobPath(digest), target);
-		result.restored.push(`set aside ${digest}, which had other content, as ${target}`);
 	}
 }
 

@@ -23,13 +23,17 @@ export type Problem = (typeof PROBLEMS)[number];
 
 export interface Finding {
 	registry: string;
+	/** Empty for content that no repository was asked about. */
 	repository: string;
 	problem: Problem;
 	/** The tag, or the digest of the layer or manifest, in which it was found. */
 	subject: string;
 	detail: string;
-	/** Where the scan put it right: the broken link was taken away, or has its digest again. */
-	fixed?: "removed" | "written again";
+	/**
+	 * Where the scan put it right: the broken link was taken away, or has its digest again; or content that is not what its
+	 * digest says was taken away, so that it can be pushed again.
+	 */
+	fixed?: "removed" | "written again" | "set aside";
 	/** For an orphan child: what its index calls it, where its content is still there and can be linked again. */
 	relinkable?: Pick<Descriptor, "digest" | "mediaType">;
 }
@@ -39,10 +43,12 @@ export interface ScanOptions {
 	/** True for a cache, which legitimately lacks what nobody pulled: only its layer links are looked at. */
 	cache: boolean;
 	/**
-	 * Removes layer links that lead nowhere, and writes empty links of layers and manifests again whose content is whole; everything
-	 * else is only reported.
+	 * Removes layer links that lead nowhere, and puts empty links of layers and manifests right; everything else is only
+	 * reported.
 	 */
 	fix: boolean;
+	/** First looks at all content for what a full disk cut off, whether anything leads there or not. False by default. */
+	truncated?: boolean;
 	/** Reads every blob whole and checks its digest; else only the manifests', and what has no size in its descriptor. */
 	deep?: boolean;
 	/** Called between any two things that are looked at. */
@@ -51,7 +57,8 @@ export interface ScanOptions {
 
 /** All that is broken in one registry. */
 export function scan(store: Store, options: ScanOptions): Finding[] {
-	return store.repositories().flatMap((name) => {
+	const truncated = options.truncated ? scanTruncated(store, options) : [];
+	const broken = store.repositories().flatMap((name) => {
 		const repository = store.repository(name);
 		const found: Finding[] = [];
 		const report = (problem: Problem, subject: string, detail: string, more: Partial<Finding> = {}) =>
@@ -60,6 +67,31 @@ export function scan(store: Store, options: ScanOptions): Finding[] {
 		if (!options.cache) scanManifests(store, repository, layers, options, report);
 		return found;
 	});
+	return [...truncated, ...broken];
+}
+
+/** Sizes at which a file system cuts a file off are multiples of this, in bytes; the smallest block that is in use. */
+const BLOCK = 1024;
+
+/**
+ * Of a manifest that is pushed while the disk is full, a registry keeps the beginning or an empty file. Once there is room, it
+ * takes a push of the same manifest without writing it, and what was pushed is broken. (A layer gets its place when it
+ * is whole.)
+ */
+function scanTruncated(store: Store, { registry, fix, pause }: ScanOptions): Finding[] {
+	const found: Finding[] = [];
+	for (const digest of store.blobs()) {
+		pause?.();
+		const size = store.blobSize(digest);
+		if (size === undefined || size % BLOCK !== 0 || isYoung(store.blobPath(digest))) continue;
+		const really = store.digestOf(digest);
+		if (really === digest) continue;
+		const detail = `its content was cut off after ${size} bytes`;
+		if (fix) store.setAside(digest);
+		const more = fix ? ({ fixed: "set aside" } as const) : {};
+		found.push({ registry, repository: "", problem: "wrong-content", subject: digest, detail, ...more });
+	}
+	return found;
 }
 
 type Report = (problem: Problem, subject: string, detail: string, more?: Partial<Finding>) => void;
@@ -86,7 +118,7 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 		let fixed: Finding["fixed"];
 		if (fix) {
 			const path = repository.layerLink(digest);
-			fixed = writeAgain(store, path, digest) ? "written again" : "removed";
+			fixed = healEmpty(store, path, digest) ?? "removed";
 			if (fixed === "removed") rmSync(dirname(path), { recursive: true, force: true });
 		}
 		report(
@@ -100,15 +132,23 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 }
 
 /**
- * An empty link is what a full disk or a crash leaves of a push whose content was taken already, and the registry answers
- * 500 for it, also to who pushes that again. True where the content is whole, and the link has its digest again.
+ * An empty link is what a full disk or a crash leaves of a push, and the registry answers 500 for it, also to who pushes
+ * that again. It gets its digest again where the content is whole. Else it goes, and with it content that is not what it
+ * should be. Undefined where the link is not empty, or its content just being written: nothing is done then.
  */
-function writeAgain(store: Store, link: string, digest: string): boolean {
-	const isEmpty = statSync(link, { throwIfNoEntry: false })?.size === 0;
-	if (!isEmpty || store.blobSize(digest) === undefined || store.digestOf(digest) !== digest) return false;
-	writeFileSync(`${link}.again`, digest);
-	renameSync(`${link}.again`, link);
-	return true;
+function healEmpty(store: Store, link: string, digest: string): Finding["fixed"] {
+	if (statSync(link, { throwIfNoEntry: false })?.size !== 0) return undefined;
+	if (store.blobSize(digest) !== undefined) {
+		if (store.digestOf(digest) === digest) {
+			writeFileSync(`${link}.again`, digest);
+			renameSync(`${link}.again`, link);
+			return "written again";
+		}
+		if (isYoung(store.blobPath(digest))) return undefined;
+		store.setAside(digest);
+	}
+	rmSync(dirname(link), { recursive: true, force: true });
+	return "removed";
 }
 
 function scanManifests(
@@ -128,9 +168,9 @@ function scanManifests(
 		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
 		if (broken !== undefined) {
-			const fixed = options.fix && writeAgain(store, repository.revisionLink(digest), digest);
-			report("broken-revision-link", digest, broken, fixed ? { fixed: "written again" } : {});
-			if (!fixed) continue;
+			const fixed = options.fix ? healEmpty(store, repository.revisionLink(digest), digest) : undefined;
+			report("broken-revision-link", digest, broken, fixed ? { fixed } : {});
+			if (fixed !== "written again") continue;
 		}
 		scanManifest(store, repository, layers, digest, options, report);
 	}
@@ -236,6 +276,10 @@ function isMissing(link: Link): boolean {
 /** A link's folder exists for a moment before the link does, and the link for a moment before its content. */
 function isBeingWritten(path: string, link: Link, folder = dirname(path)): boolean {
 	if (!("problem" in link)) return false;
-	const times = [path, folder].map((one) => statSync(one, { throwIfNoEntry: false })?.mtimeMs ?? 0);
-	return Date.now() - Math.max(...times) < 60_000;
+	return isYoung(path) || isYoung(folder);
+}
+
+/** Written less than a minute ago. */
+function isYoung(path: string): boolean {
+	return Date.now() - (statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0) < 60_000;
 }

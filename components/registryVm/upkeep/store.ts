@@ -3,7 +3,17 @@
  * which may answer from memory for what is gone.
  */
 import { createHash } from "node:crypto";
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from "node:fs";
+import {
+	closeSync,
+	existsSync,
+	mkdirSync,
+	openSync,
+	readdirSync,
+	readFileSync,
+	readSync,
+	renameSync,
+	statSync,
+} from "node:fs";
 import { basename, join, relative } from "node:path";
 import { algorithmOf, DIGEST } from "../../../oci/manifest.ts";
 
@@ -12,10 +22,13 @@ export type Link = { digest: string } | { problem: string };
 
 export class Store {
 	readonly #root: string;
+	/** On the same file system, so that a rename is enough, and where no registry looks. */
+	readonly #quarantine: string;
 
 	/** `data` is what the registry has as its rootdirectory, for example `/opt/registry/data/private`. */
 	constructor(data: string) {
 		this.#root = join(data, "docker/registry/v2");
+		this.#quarantine = join(data, "quarantine");
 	}
 
 	/** Every repository's name, sorted. Empty where the registry never stored anything. */
@@ -69,6 +82,17 @@ export class Store {
 		for (let read = readSync(file, chunk); read > 0; read = readSync(file, chunk)) hash.update(chunk.subarray(0, read));
 		closeSync(file);
 		return `${algorithm}:${hash.digest("hex")}`;
+	}
+
+	/**
+	 * Takes a blob's content away that is not what its digest says, and returns the file that has it now. A registry never
+	 * replaces what it believes to have, so that the right content can be pushed only after that.
+	 */
+	setAside(digest: string): string {
+		const target = join(this.#quarantine, digest.replace(":", "-"));
+		mkdirSync(this.#quarantine, { recursive: true });
+		renameSync(this.blobPath(digest), target);
+		return target;
 	}
 
 	/** Every blob that has a folder, with or without data in it. */

@@ -26,8 +26,7 @@ function cutOff() {
 				puts.push(reference === "1" ? `1 is ${content.equals(example.store.readBlob(images[0]))}` : reference);
 			},
 		};
-		const quarantine = join(example.data, "quarantine");
-		return repair("app", { store: example.store, others: {}, quarantine }, api as Api);
+		return repair("app", { store: example.store, others: {} }, api as Api);
 	};
 	return { example, repository, images, puts, run };
 }

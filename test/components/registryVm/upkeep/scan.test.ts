@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { scan } from "../../../../components/registryVm/upkeep/scan.ts";
@@ -217,18 +217,86 @@ describe("putting right", () => {
 		expect(problems(example)).toEqual([`team/app orphan-child ${index}`]);
 	});
 
-	it("writes no link to content that is another, and none that somebody else wrote", () => {
+	it("takes an empty link away whose content is gone or another, which is set aside, and none that somebody wrote", () => {
+		const { example, children, index } = healthy();
+		const app = example.store.repository("team/app");
+		const [layer] = app.layers() as [string];
+		for (const link of [...children, index].map((digest) => app.revisionLink(digest))) truncateSync(link);
+		truncateSync(app.layerLink(layer));
+		writeFileSync(example.store.blobPath(children[0]), "{}");
+		writeFileSync(example.store.blobPath(layer), "lay");
+		rmSync(example.store.blobPath(children[1]));
+		writeFileSync(app.revisionLink(index), "sha256:short");
+		const found = look(example, { fix: true }).filter(({ problem }) => problem.endsWith("-link"));
+		expect(Object.fromEntries(found.map(({ subject, fixed }) => [subject, fixed]))).toEqual({
+			[layer]: "removed",
+			[children[0]]: "removed",
+			[children[1]]: "removed",
+			[index]: undefined,
+		});
+		for (const digest of children) expect(existsSync(dirname(app.revisionLink(digest)))).toBe(false);
+		expect(example.store.blobSize(children[0])).toBe(undefined);
+		expect(example.store.blobSize(layer)).toBe(undefined);
+		const kept = readdirSync(join(example.data, "quarantine"));
+		expect(kept.sort()).toEqual([children[0], layer].map((digest) => digest.replace(":", "-")).sort());
+	});
+
+	it("leaves an empty link whose content is just being written", () => {
 		const { example, children } = healthy();
 		const app = example.store.repository("team/app");
 		truncateSync(app.revisionLink(children[0]));
-		writeFileSync(example.store.blobPath(children[0]), "{}");
-		writeFileSync(app.revisionLink(children[1]), "sha256:short");
-		const found = look(example, { fix: true });
-		expect(found.filter(({ problem }) => problem === "broken-revision-link").map(({ fixed }) => fixed)).toEqual([
-			undefined,
-			undefined,
-		]);
+		example.age();
+		writeFileSync(example.store.blobPath(children[0]), "{");
+		const options = { registry: "private", cache: false, fix: true };
+		const [found] = scan(example.store, options).filter(({ problem }) => problem === "broken-revision-link");
+		expect(found).toMatchObject({ subject: children[0] });
+		expect(found?.fixed).toBe(undefined);
 		expect(statSync(app.revisionLink(children[0])).size).toBe(0);
+		expect(example.store.readBlob(children[0]).toString()).toBe("{");
+	});
+
+	/** Manifests as a full disk leaves them, one of them with a link, and a layer that is as long as a cut, but whole. */
+	function cutOff() {
+		const { example, children } = healthy();
+		const [empty, linked] = children;
+		const begun = example.image("team/app", "x".repeat(10));
+		rmSync(dirname(example.store.repository("team/app").revisionLink(begun)), { recursive: true });
+		writeFileSync(example.store.blobPath(begun), "{".repeat(4096));
+		rmSync(dirname(example.store.repository("team/app").revisionLink(empty)), { recursive: true });
+		truncateSync(example.store.blobPath(empty));
+		truncateSync(example.store.blobPath(linked));
+		example.layer("tool", Buffer.alloc(8192));
+		example.layer("tool", "");
+		return { example, cut: { [empty]: 0, [linked]: 0, [begun]: 4096 } };
+	}
+
+	it("after a full disk, sets aside what was cut off, whether a link leads there or not", () => {
+		const { example, cut } = cutOff();
+		const found = look(example, { fix: true, truncated: true });
+		const aside = found.filter(({ fixed }) => fixed === "set aside");
+		expect(Object.fromEntries(aside.map(({ subject, detail }) => [subject, detail]))).toEqual(
+			Object.fromEntries(
+				Object.entries(cut).map(([digest, size]) => [digest, `its content was cut off after ${size} bytes`]),
+			),
+		);
+		for (const digest of Object.keys(cut)) expect(example.store.blobSize(digest)).toBe(undefined);
+		expect(look(example, { fix: true, truncated: true }).filter(({ problem }) => problem === "wrong-content")).toEqual(
+			[],
+		);
+	});
+
+	it("sets nothing aside in a dry run, nor what is just being written, and looks for it only when told to", () => {
+		const { example, cut } = cutOff();
+		const aside = (more: object) => look(example, more).filter(({ detail }) => detail.includes("was cut off"));
+		expect(aside({ truncated: true }).map(({ fixed }) => fixed)).toEqual([undefined, undefined, undefined]);
+		expect(aside({ fix: true })).toEqual([]);
+		for (const digest of Object.keys(cut)) {
+			expect(example.store.blobSize(digest)).not.toBe(undefined);
+			const now = new Date();
+			utimesSync(example.store.blobPath(digest), now, now);
+		}
+		const young = scan(example.store, { registry: "private", cache: false, fix: true, truncated: true });
+		expect(young.filter(({ fixed }) => fixed === "set aside")).toEqual([]);
 	});
 
 	it("takes away layer links that lead nowhere, and only those", () => {
