@@ -17,13 +17,12 @@ export interface Tool {
 	inside?: true;
 	/** What such a tool is called on PATH all the same, on a machine that can run it. */
 	outside?: string;
-	/** Always given to it, before what it is called with. */
-	flags?: string[];
+	/** A file of this folder: the shell that starts it, as `$host`. */
+	startedBy?: string;
 }
 
 export const tools: Tool[] = [
-	// Older than the engine: it takes from flags what Pulumi.yaml says of the runtime, and this engine gives it none.
-	{ name: "pulumi-language-nodejs", binary: "pulumi-language-nodejs", flags: ["-typescript=false"] },
+	{ name: "pulumi-language-nodejs", binary: "pulumi-language-nodejs", startedBy: "languageHost.sh" },
 	{ name: "crane", binary: "crane", own: { args: ["version"], accept: /^v?0\.(2\d|[3-9]\d)/ } },
 	{ name: "regctl", binary: "regctl", own: { args: ["version"], accept: /v0\.(1[1-9]|[2-9]\d)/ } },
 	{
@@ -92,8 +91,11 @@ export async function provide(
 	if (link) {
 		await rm(link, { force: true });
 		// Not a symlink: pulumi looks for its language host beside its own real path.
-		if (tool.flags === undefined) await hardLink(target, link);
-		else await writeFile(link, `#!/bin/sh\nexec '${target}' ${tool.flags.join(" ")} "$@"\n`, { mode: 0o755 });
+		if (tool.startedBy === undefined) await hardLink(target, link);
+		else {
+			const script = await readFile(join(checkout, "lab", tool.startedBy), "utf8");
+			await writeFile(link, `#!/bin/sh\nhost='${target}'\n${script}`, { mode: 0o755 });
+		}
 	}
 	return cached ? "cached" : "built";
 }

@@ -33,7 +33,9 @@ export async function declaredConfig(stack: string): Promise<Config> {
 /** Renders the stack of that name. Throws a ConfigError. */
 export async function rendered(stack: string): Promise<Rendered> {
 	const config = await declaredConfig(stack);
-	const hosts = Object.fromEntries(config.hosts.map((host) => [host.name, filesOf(config, host)]));
+	const hosts = Object.fromEntries(
+		await Promise.all(config.hosts.map(async (host) => [host.name, await filesOf(config, host)] as const)),
+	);
 	const { monitoring } = config;
 	const probed = config.hosts.flatMap(({ name, registry }) =>
 		registry?.private ? [{ name, registry: registry.private }] : [],
@@ -72,16 +74,16 @@ export function laidOut({
 	return Object.fromEntries([...ofHosts, ...ofCluster]);
 }
 
-function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): RenderedFiles {
+async function filesOf(config: Config, { registry, dns }: Config["hosts"][number]): Promise<RenderedFiles> {
 	const { images, canary, secrets, tls } = config;
 	const pair = "tlsCertificate" in tls ? tls : placeholders;
 	const containers = registry && cacheContainers(registry);
 	return {
 		...(registry &&
-			registryVmFiles(
+			(await registryVmFiles(
 				{ role: registry, images, canary },
 				{ ...placeholders, ...secrets, tlsCertificate: pair.tlsCertificate, tlsPrivateKey: pair.tlsPrivateKey },
-			)),
+			))),
 		...(dns && resolverSet(dns, config.dnsNames, containers ?? []).files),
 	};
 }

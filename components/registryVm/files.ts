@@ -1,5 +1,6 @@
 /** Every file of the registry VM. */
-import { createHash, scryptSync } from "node:crypto";
+import { createHash, scrypt } from "node:crypto";
+import { promisify } from "node:util";
 import { managedFile, type RenderedFile, type RenderedFiles } from "../../host/managedFile.ts";
 import type { RegistryVmSecrets, RegistryVmSettings } from "./args.ts";
 import { BOUNCE, bounceEnv, bounceScript } from "./bounce.ts";
@@ -11,10 +12,27 @@ import { registryConfig } from "./registryConfig.ts";
 import { UNIT, unit } from "./unit.ts";
 import { upkeepFiles } from "./upkeepFiles.ts";
 
-export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryVmSecrets): RenderedFiles {
+export async function registryVmFiles(
+	settings: RegistryVmSettings,
+	secrets: RegistryVmSecrets,
+): Promise<RenderedFiles> {
 	const all = registries(settings.role);
+	const mounted = mountedFiles(all, secrets);
+	const digests = await Promise.all(
+		all.map(async (registry) => [registry.service, await digest(filesOf(registry, mounted))] as const),
+	);
+	return filesWith(settings, secrets, mounted, Object.fromEntries(digests));
+}
+
+/** The same without the operator's secrets: which files there are, and what of them is secret. */
+export function filesWithoutSecrets(settings: RegistryVmSettings): RenderedFiles {
+	return filesWith(settings, placeholders, mountedFiles(registries(settings.role), placeholders), {});
+}
+
+/** What the registries' containers have mounted. */
+function mountedFiles(all: Registry[], secrets: RegistryVmSecrets): RenderedFiles {
 	const own = privateRegistry(all);
-	const mounted: RenderedFiles = {
+	return {
 		...Object.fromEntries(
 			all.map((registry) => {
 				const secret = registry.kind === "cache" && registry.authenticated;
@@ -31,16 +49,23 @@ export function registryVmFiles(settings: RegistryVmSettings, secrets: RegistryV
 			}),
 		}),
 	};
-	const mounts = (registry: Registry) => [
-		`/opt/registry/config-${registry.name}.yml`,
-		...(registry.kind === "private" ? ["/opt/registry/htpasswd"] : []),
-	];
-	const digests = Object.fromEntries(
-		all.map((registry) => {
-			const files = mounts(registry).map((path) => mounted[path] as RenderedFile);
-			return [registry.service, digest(files, secrets !== placeholders && files.some(({ secret }) => secret))];
-		}),
-	);
+}
+
+/** Those that are mounted into that registry's container. */
+function filesOf({ kind, name }: Registry, mounted: RenderedFiles): RenderedFile[] {
+	const paths = [`/opt/registry/config-${name}.yml`, ...(kind === "private" ? ["/opt/registry/htpasswd"] : [])];
+	return paths.map((path) => mounted[path] as RenderedFile);
+}
+
+/** All files, where `digests` says of each service what its container has mounted, so that another content recreates it. */
+function filesWith(
+	settings: RegistryVmSettings,
+	secrets: RegistryVmSecrets,
+	mounted: RenderedFiles,
+	digests: Record<string, string>,
+): RenderedFiles {
+	const all = registries(settings.role);
+	const own = privateRegistry(all);
 	const forNginx = (content: string, secret = false) =>
 		managedFile(content, "nginx is restarted", { notify: ["nginx"], secret });
 	return {
@@ -68,10 +93,11 @@ function recreated({ service }: Registry): string {
 	return `${service} is recreated, then nginx is restarted`;
 }
 
-/** It is in plain sight, so guessing a secret from it has to be slow. */
-function digest(files: RenderedFile[], secret: boolean): string {
+/** It is in plain sight, so guessing a secret from it has to be slow; another thread does it. */
+async function digest(files: RenderedFile[]): Promise<string> {
 	const text = files.map(({ content }) => content).join("\0");
-	if (secret) return scryptSync(text, "config.digest", 16).toString("hex");
+	if (files.some(({ secret }) => secret))
+		return ((await promisify(scrypt)(text, "config.digest", 16)) as Buffer).toString("hex");
 	return createHash("sha256").update(text).digest("hex").slice(0, 32);
 }
 

@@ -7,7 +7,7 @@ import { BOUNCE, credentials, FILE_SET } from "./bounce.ts";
 import { certificateProblem } from "./certificate.ts";
 import { checks } from "./checks.ts";
 import { conditions, LEFTOVERS, leftoversScript, removeLeftovers } from "./conditions.ts";
-import { placeholders, registryVmFiles } from "./files.ts";
+import { filesWithoutSecrets, registryVmFiles } from "./files.ts";
 import { formerLines, ROOT_CRONTAB } from "./formerCrontab.ts";
 import { STRONG } from "./htpasswd.ts";
 import { preconditions } from "./preconditions.ts";
@@ -122,7 +122,7 @@ export class RegistryVm extends pulumi.ComponentResource {
 function declared(settings: RegistryVmSettings, secrets: pulumi.Output<RegistryVmSecrets>): FileSetArgs["files"] {
 	const rendered = secrets.apply((values) => registryVmFiles(settings, values));
 	return Object.fromEntries(
-		Object.entries(registryVmFiles(settings, placeholders)).map(([path, { secret, ...file }]) => {
+		Object.entries(filesWithoutSecrets(settings)).map(([path, { secret, ...file }]) => {
 			const content = rendered.apply((files) => files[path]?.content ?? "");
 			return [path, { ...file, content: secret ? pulumi.secret(content) : pulumi.unsecret(content) }];
 		}),

@@ -19,7 +19,10 @@ beforeAll(async () => {
 	const { hosts, images, secrets } = parseConfig("test", exampleValues());
 	const pair = { tlsCertificate: await key("registry.pem"), tlsPrivateKey: await key("registry.key") };
 	const entries = Object.entries(
-		registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, { ...secrets, ...pair }),
+		await registryVmFiles(
+			{ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" },
+			{ ...secrets, ...pair },
+		),
 	).map(([path, { content, mode }]) => {
 		return { name: `.${path}`, mode: Number.parseInt(mode, 8), content };
 	});

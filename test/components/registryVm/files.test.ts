@@ -4,6 +4,7 @@ import type { RegistryRole } from "../../../components/registryVm/args.ts";
 import { registryVmFiles } from "../../../components/registryVm/files.ts";
 import type { TlsPair } from "../../../components/registryVm/tlsPair.ts";
 import { parseConfig } from "../../../config.ts";
+import type { RenderedFiles } from "../../../host/managedFile.ts";
 import { exampleValues } from "../../fixtures/estate.ts";
 
 const render = (change: (values: ReturnType<typeof exampleValues>) => void = () => {}) => {
@@ -13,14 +14,15 @@ const render = (change: (values: ReturnType<typeof exampleValues>) => void = () 
 	const all = { ...secrets, ...(tls as TlsPair) };
 	return registryVmFiles({ role: hosts[0]?.registry as RegistryRole, images, canary: "canary" }, all);
 };
-const content = (path: string, files = render()): string => {
+const standard = await render();
+const content = (path: string, files = standard): string => {
 	const file = files[path];
 	if (file === undefined) throw new Error(`no file ${path}`);
 	return file.content;
 };
-const compose = (files = render()) => parse(content("/opt/registry/docker-compose.yml", files));
-const registryConfig = (name: string, files = render()) => parse(content(`/opt/registry/config-${name}.yml`, files));
-const digests = (files: ReturnType<typeof render>): Record<string, string | undefined> =>
+const compose = (files = standard) => parse(content("/opt/registry/docker-compose.yml", files));
+const registryConfig = (name: string, files = standard) => parse(content(`/opt/registry/config-${name}.yml`, files));
+const digests = (files: RenderedFiles): Record<string, string | undefined> =>
 	Object.fromEntries(
 		Object.entries(compose(files).services).map(([name, service]) => [
 			name,
@@ -140,7 +142,7 @@ describe("logs of containers", () => {
 
 describe("secrets", () => {
 	it("are only in files that are marked and that only root can read", () => {
-		const files = render();
+		const files = standard;
 		const material = /hub-password-material|registry-password-material|tls-key-material|ssh-key-material/;
 		const holders = Object.keys(files).filter((path) => material.test(content(path, files)));
 		expect(holders).toEqual(["/opt/registry/config-hub.yml", "/opt/registry/tls/privkey.pem"]);
@@ -151,39 +153,41 @@ describe("secrets", () => {
 });
 
 describe("who is recreated", () => {
-	const before = digests(render());
-	const changed = (files: ReturnType<typeof render>) => {
+	const before = digests(standard);
+	const changed = (files: RenderedFiles) => {
 		const after = digests(files);
 		return Object.keys(before).filter((name) => before[name] !== after[name]);
 	};
 
-	it("nobody, when nothing changed", () => {
-		expect(changed(render())).toEqual([]);
+	it("nobody, when nothing changed", async () => {
+		expect(changed(await render())).toEqual([]);
 	});
 
-	it("the one cache whose upstream changed", () => {
+	it("the one cache whose upstream changed", async () => {
 		expect(
 			changed(
-				render((v) => Object.assign(v.hosts.depot.registry.caches[2] ?? {}, { upstream: "https://other.example" })),
+				await render((v) =>
+					Object.assign(v.hosts.depot.registry.caches[2] ?? {}, { upstream: "https://other.example" }),
+				),
 			),
 		).toEqual(["registry-beta"]);
 	});
 
-	it("the private registry, when its password changed", () => {
-		expect(changed(render((v) => Object.assign(v, { registryPassword: "another-password" })))).toEqual([
+	it("the private registry, when its password changed", async () => {
+		expect(changed(await render((v) => Object.assign(v, { registryPassword: "another-password" })))).toEqual([
 			"registry-own",
 		]);
 	});
 
-	it("the cache with the account, when the account's password changed", () => {
-		expect(changed(render((v) => Object.assign(v, { dockerhubPassword: "another-password" })))).toEqual([
+	it("the cache with the account, when the account's password changed", async () => {
+		expect(changed(await render((v) => Object.assign(v, { dockerhubPassword: "another-password" })))).toEqual([
 			"registry-hub",
 		]);
 	});
 });
 
-it("the UI has the settings of the config, which win over the program's own", () => {
-	const files = render((values) => {
+it("the UI has the settings of the config, which win over the program's own", async () => {
+	const files = await render((values) => {
 		values.hosts.depot.registry.uiSettings = { REGISTRY_TITLE: "home", DELETE_IMAGES: "true" };
 	});
 	expect(compose(files).services["registry-ui"].environment).toMatchObject({
@@ -191,8 +195,8 @@ it("the UI has the settings of the config, which win over the program's own", ()
 	});
 });
 
-describe("a VM with caches only", () => {
-	const files = render((values) => {
+describe("a VM with caches only", async () => {
+	const files = await render((values) => {
 		delete values.hosts.depot.registry.private;
 		for (const key of ["registryUser", "registryPassword", "tlsCertificate", "tlsPrivateKey"])
 			Reflect.deleteProperty(values, key);
