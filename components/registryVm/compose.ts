@@ -33,6 +33,7 @@ export function compose(
 							container_name: registry.service,
 							restart: "always",
 							logging,
+							environment: memory,
 							labels: { "config.digest": digests[registry.service] },
 							networks: onNetwork(registry.address),
 							volumes: [
@@ -81,6 +82,13 @@ export function compose(
 		{ aliasDuplicateObjects: false },
 	);
 }
+
+/**
+ * For Go: memory is tidied up when it has grown to five times what is in use, and not to twice. A registry has little in
+ * use, so it tidied up all the time, for half of its processor time; it takes 70 MiB instead of 35 for that. Beyond the
+ * limit it is as thrifty as before.
+ */
+export const memory = { GOGC: "400", GOMEMLIMIT: "256MiB" };
 
 /** Docker's own keeps everything for ever. */
 const logging = { driver: "json-file", options: { "max-size": "20m", "max-file": "3" } };

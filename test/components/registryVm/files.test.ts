@@ -40,6 +40,7 @@ describe("a registry VM", () => {
 				image: "registry:2.8.3",
 				container_name: `registry-${name}`,
 				restart: "always",
+				environment: { GOGC: "400", GOMEMLIMIT: "256MiB" },
 				volumes: expect.arrayContaining([
 					`/opt/registry/data/${name}:/var/lib/registry`,
 					expect.objectContaining({
