@@ -8,15 +8,20 @@ const second = [
 	"badInput",
 	"bounce",
 	"cachesOnly",
+	"commandPlugin",
 	"crash",
 	"damage",
 	"drift",
 	"dnsFailover",
 	"heldPort",
 	"incidents",
+	"registry",
 	"resolvConf",
 	"resolved",
+	"shapes",
 	"traps",
+	"upkeep",
+	"verify",
 ].map(inLab);
 /** Those that make the first estate anew, after its lane. */
 const found = ["takeOver"].map(inLab);

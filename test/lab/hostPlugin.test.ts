@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
 import { type Machine, startMachine } from "../host/sshd/machine.ts";
 import { checkout, type Outcome, pulumi, run } from "./lab.ts";
 
@@ -77,7 +78,7 @@ describe("a program in another folder, with an SDK made from the schema,", () =>
 		await writeFile(join(folder, "package.json"), "{}");
 		const project = { name: "other", runtime: { name: "nodejs", options: { typescript: false } }, main: "index.js" };
 		const plugins = { providers: [{ name: "host", path: join(checkout, "host/bin") }] };
-		await writeFile(join(folder, "Pulumi.yaml"), JSON.stringify({ ...project, plugins }));
+		await writeFile(join(folder, "Pulumi.yaml"), stringify({ ...project, plugins }));
 		await pulumi(["stack", "init", "dev"], folder, environment());
 		for (const [key, value] of Object.entries({
 			token: "a-secret-token",

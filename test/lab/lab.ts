@@ -5,7 +5,10 @@ import { dirname, join } from "node:path";
 import { execa, type Options } from "execa";
 import { parse, stringify } from "yaml";
 import { copyProgram } from "../../lab/copyProgram.ts";
-import { monitoring, registryVm, STACK } from "../../lab/estate.ts";
+import { type Engine, findEngine } from "../../lab/engine.ts";
+import { registryVm, STACK } from "../../lab/estate.ts";
+import { buildImages } from "../../lab/images.ts";
+import { Step } from "../../lab/run.ts";
 
 export const checkout = join(import.meta.dirname, "../..");
 
@@ -123,7 +126,6 @@ export interface Variant extends AsyncDisposable {
 export async function variant(): Promise<Variant> {
 	const folder = await mkdtemp(join(tmpdir(), "homelab-registry-test-"));
 	await copyProgram(folder);
-	await pulumi(["stack", "select", STACK], folder);
 	const file = join(folder, `Pulumi.${STACK}.yaml`);
 	return {
 		folder,
@@ -151,8 +153,8 @@ export function env(name: string): string {
 
 /** The image with Prometheus, promtool, Alertmanager and Pushgateway. */
 export async function monitoringImage(): Promise<string> {
-	const { stdout } = await docker("inspect", "--format", "{{.Config.Image}}", monitoring.prometheus.container);
-	return stdout;
+	const step = new Step("test-monitoring-image");
+	return (await buildImages((await findEngine(step)) as Engine, step, () => {})).monitoring;
 }
 
 /** Runs docker against the lab's engine; throws unless it ends with 0. */

@@ -5,6 +5,7 @@ import { access, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/prom
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
 import { STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { lockOwner } from "../../scripts/stackLock.ts";
@@ -46,7 +47,7 @@ async function project({ env }: StateServer): Promise<Project> {
 	await writeFile(file("package.json"), "{}");
 	await symlink(join(checkout, "node_modules"), file("node_modules"));
 	const runtime = { name: "nodejs", options: { typescript: false } };
-	await writeFile(file("Pulumi.yaml"), JSON.stringify({ name: "state-test", runtime, main: "index.js" }));
+	await writeFile(file("Pulumi.yaml"), stringify({ name: "state-test", runtime, main: "index.js" }));
 	const name = basename(folder);
 	const stack = (...args: string[]) => pulumi([...args, "--stack", name], folder, env);
 	const mayEnd = () => writeFile(file("may-end"), "");
@@ -142,7 +143,7 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 	}, 300_000); // Pulumi tries for long.
 });
 
-describe("the estate's state", () => {
+describe.concurrent("the estate's state", () => {
 	let folder: string;
 	const opened: StateServer[] = [];
 	beforeAll(async () => {
@@ -181,7 +182,7 @@ describe("the estate's state", () => {
 	});
 });
 
-describe("Vault's transit engine", () => {
+describe.concurrent("Vault's transit engine", () => {
 	it("encrypts a stack's secrets instead of a passphrase, where the stack is made with it", async () => {
 		const folder = await mkdtemp(join(tmpdir(), "state-transit-"));
 		try {
