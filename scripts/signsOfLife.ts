@@ -41,7 +41,7 @@ export function giveSigns(place: Place): AsyncDisposable {
 	const give = async () => {
 		const sign = `${hostname()} ${new Date().toISOString()} ${PROCESSES}`;
 		const { failed, stderr } = await tag(place, "set", TAG, sign);
-		if (failed) console.error(`no sign of life for runs on other machines: ${stderr}`);
+		if (failed) console.error(`no sign of life for runs on other machines and in containers: ${stderr}`);
 	};
 	let last = give();
 	const timer = setInterval(() => {

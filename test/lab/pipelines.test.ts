@@ -292,7 +292,7 @@ describe("a merge", () => {
 		const command = [built, "ci/with-vault.sh", ..."npm run --silent deploy --".split(" "), STACK, "--silence", "6"];
 		const more = [serviceAccount()];
 		const name = `pipelines-killed-${process.pid}`;
-		const killed = dockerRun(command, folder, clone, await environment(), more, name);
+		const killed = dockerRun(command, { folder, cwd: clone, variables: await environment(), more, name });
 		const { ended, isAtWork, said } = start(["docker", ...killed.args], { env: killed.env });
 		const before = await sign();
 		await until("it is at work, and has given a sign", 60, async () => (await isAtWork()) && (await sign()) !== before);

@@ -17,19 +17,24 @@ export const thisMachine: Place = ([file = "", ...args], cwd, variables) => {
  */
 export function inContainer(image: string, folder: string, ...more: string[]): Place {
 	return (command, cwd, variables) => {
-		const { args, env } = dockerRun([image, ...command], folder, cwd, variables, more);
+		const { args, env } = dockerRun([image, ...command], { folder, cwd, variables, more });
 		return run("docker", args, { env, extendEnv: false });
 	};
 }
 
-/** How docker is called for that; `name` is the container's. */
+interface Container {
+	folder: string;
+	cwd: string;
+	variables: Record<string, string>;
+	more: string[];
+	/** Docker's own choice by default. */
+	name?: string;
+}
+
+/** How docker is called for that; the command begins with the image. */
 export function dockerRun(
 	command: string[],
-	folder: string,
-	cwd: string,
-	variables: Record<string, string>,
-	more: string[],
-	name?: string,
+	{ folder, cwd, variables, more, name }: Container,
 ): { args: string[]; env: Record<string, string> } {
 	// By name, so that no secret is in the process list; what the client has another value of, by value.
 	const { HOME, ...others } = variables;
