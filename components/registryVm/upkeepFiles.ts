@@ -65,7 +65,7 @@ function crontab(all: Registry[]): string {
 		`${when} root /opt/registry/${command} >>/var/log/registry-${log}.log 2>&1\n`;
 	return `# Managed by Pulumi: a change made here by hand is undone by the next update.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-${line("*/5 * * * *", "upkeep.sh measure", "measure")}${line("0 2 * * *", "cleanup-tags.sh --keep 10", "cleanup")}${line("30 2 * * 1-6", `fix-broken-blobs.sh --gently --metrics ${SCAN_METRICS}`, "fix-blobs")}${line("30 3 * * 0", `fix-broken-blobs.sh --gently --metrics ${SCAN_METRICS}`, "fix-blobs")}${all.map(({ name }, i) => line(`${i * COLLECTION_STEP} 3 * * 0`, `garbage-collect.sh ${name}`, "gc")).join("")}`;
+${line("*/5 * * * *", "upkeep.sh measure", "measure")}${line("0 2 * * *", "cleanup-tags.sh --keep 10", "cleanup")}${line("30 2 * * 1-6", `fix-broken-blobs.sh --gently --truncated --metrics ${SCAN_METRICS}`, "fix-blobs")}${line("30 3 * * 0", `fix-broken-blobs.sh --gently --truncated --metrics ${SCAN_METRICS}`, "fix-blobs")}${all.map(({ name }, i) => line(`${i * COLLECTION_STEP} 3 * * 0`, `garbage-collect.sh ${name}`, "gc")).join("")}`;
 }
 
 const logrotate = `# Managed by Pulumi: a change made here by hand is undone by the next update.

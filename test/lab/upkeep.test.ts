@@ -178,7 +178,7 @@ describe("fix-broken-blobs.sh", () => {
 		expect((await scan("--dry-run")).exitCode).toBe(0);
 	});
 
-	it("heals manifests that a full disk cut off, which nobody could push again, or only as broken ones (trap 15)", async () => {
+	it("heals manifests that a full disk or a power cut left truncated, which nobody could push again, or only as broken ones (trap 15)", async () => {
 		const indexes = [await app.push("refused"), await app.push("accepted")];
 		const [child] = (await app.children("refused")) as [string];
 		const cut = [child, indexes[1] as string];
@@ -192,7 +192,7 @@ describe("fix-broken-blobs.sh", () => {
 		expect((await again("accepted")).exitCode).toBe(0);
 		expect(await app.isWhole("accepted")).toBe(false);
 
-		const { output } = await scan("--after-full-disk");
+		const { output } = await scan("--truncated");
 		for (const digest of cut)
 			expect(output).toContain(`wrong-content ${digest}: its content was cut off after 0 bytes (set aside)`);
 		expect(output).toContain(`broken-revision-link ${child}: has an empty link file (removed)`);
@@ -200,7 +200,7 @@ describe("fix-broken-blobs.sh", () => {
 			expect((await again(tag)).exitCode).toBe(0);
 			expect(await app.isWhole(tag)).toBe(true);
 		}
-		expect((await scan("--dry-run", "--after-full-disk")).exitCode).toBe(0);
+		expect((await scan("--dry-run", "--truncated")).exitCode).toBe(0);
 	});
 
 	it("removes a layer link that leads nowhere, not in a dry run, and the next push heals (trap 9)", async () => {

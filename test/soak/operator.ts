@@ -111,7 +111,7 @@ export function faults(variant: Variant): Work {
 			await up();
 			// As docs/runbooks/registry-vm.md says; what is younger than a minute may just be being written.
 			await pause(61_000);
-			await askVm("/opt/registry/fix-broken-blobs.sh --after-full-disk");
+			await askVm("/opt/registry/fix-broken-blobs.sh --truncated");
 			for (const name of repositories) await askVm(`/opt/registry/repair.sh ${name}`);
 			await succeeds("/opt/registry/fix-broken-blobs.sh --dry-run");
 		},

@@ -63,14 +63,14 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 			relink: { type: "boolean", default: false },
 			deep: { type: "boolean", default: false },
 			gently: { type: "boolean", default: false },
-			"after-full-disk": { type: "boolean", default: false },
+			truncated: { type: "boolean", default: false },
 			json: { type: "boolean", default: false },
 			metrics: { type: "string" },
 		},
 	});
 	const base = positionals[0] ?? DATA;
 	if (values.relink && values["dry-run"]) throw new UsageError("--relink and --dry-run: one of them");
-	const { deep, "after-full-disk": truncated } = values;
+	const { deep, truncated } = values;
 	const pause = values.gently ? pace() : () => {};
 	const options = { fix: !values["dry-run"], deep, truncated, pause };
 	const caches = values.caches.split(",").filter(Boolean);
@@ -129,7 +129,7 @@ async function measureVm(args: string[]): Promise<number> {
 	if (roomAgain) {
 		log("the disk was full and has room again; looking for what it cut off");
 		// Takes its turn with the others.
-		const { status } = spawnSync(SCAN, ["--after-full-disk", "--metrics", values.scan], { stdio: "inherit" });
+		const { status } = spawnSync(SCAN, ["--truncated", "--metrics", values.scan], { stdio: "inherit" });
 		if (status !== 0 && status !== 1) problems.push("the scan failed");
 	}
 	return problems.length > 0 ? 2 : 0;

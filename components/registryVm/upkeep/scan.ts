@@ -47,7 +47,7 @@ export interface ScanOptions {
 	 * reported.
 	 */
 	fix: boolean;
-	/** First looks at all content for what a full disk cut off, whether anything leads there or not. False by default. */
+	/** First looks at all content for what was cut off, whether anything leads there or not. False by default. */
 	truncated?: boolean;
 	/** Reads every blob whole and checks its digest; else only the manifests', and what has no size in its descriptor. */
 	deep?: boolean;
@@ -74,9 +74,9 @@ export function scan(store: Store, options: ScanOptions): Finding[] {
 const BLOCK = 1024;
 
 /**
- * Of a manifest that is pushed while the disk is full, a registry keeps the beginning or an empty file. Once there is room, it
- * takes a push of the same manifest without writing it, and what was pushed is broken. (A layer gets its place when it
- * is whole.)
+ * Of a manifest that is pushed while the disk is full, or before the power fails, a registry keeps the beginning or an empty
+ * file (distribution#4489). It takes a later push of the same manifest without writing it, and what was pushed is
+ * broken. (A layer gets its place when it is whole.)
  */
 function scanTruncated(store: Store, { registry, fix, pause }: ScanOptions): Finding[] {
 	const found: Finding[] = [];

@@ -132,6 +132,11 @@ describe("a registry VM", () => {
 	});
 });
 
+it("each night, the disk is scanned at rest, also for what was cut off", () => {
+	const scans = content("/etc/cron.d/registry").match(/fix-broken-blobs\.sh --gently --truncated --metrics /g);
+	expect(scans).toHaveLength(2); // On the days of the week with a collection and without one.
+});
+
 describe("logs of containers", () => {
 	it("are bounded, of every one of them", () => {
 		for (const service of Object.values(compose().services))

@@ -270,7 +270,7 @@ describe("putting right", () => {
 		return { example, cut: { [empty]: 0, [linked]: 0, [begun]: 4096 } };
 	}
 
-	it("after a full disk, sets aside what was cut off, whether a link leads there or not", () => {
+	it("where it is told to look for what was cut off, sets that aside, whether a link leads there or not", () => {
 		const { example, cut } = cutOff();
 		const found = look(example, { fix: true, truncated: true });
 		const aside = found.filter(({ fixed }) => fixed === "set aside");
