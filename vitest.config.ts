@@ -8,7 +8,6 @@ const second = [
 	"badInput",
 	"bounce",
 	"cachesOnly",
-	"commandPlugin",
 	"crash",
 	"damage",
 	"drift",
