@@ -85,7 +85,7 @@ export function compose(
 
 /**
  * For Go: memory is tidied up when it has grown to five times what is in use, and not to twice. A registry has little in
- * use, so it tidied up all the time, for half of its processor time; it takes 70 MiB instead of 35 for that. Beyond the
+ * use, so it tidied up all the time, for a sixth to half of its processor time; it takes 70 MiB instead of 35 for that. Beyond the
  * limit it is as thrifty as before.
  */
 export const memory = { GOGC: "400", GOMEMLIMIT: "256MiB" };
