@@ -117,13 +117,12 @@ export async function repair(name: string, { store, others }: Sources, api: Api)
 	/** The right bytes, wherever they are on this machine; wrong ones here are set aside. */
 	function contentOf(digest: string): { bytes: Buffer; source: string } | undefined {
 		if (store.blobSize(digest) !== undefined) {
-			if (store.digestOf(digest) === digest) return { bytes: store.readBlob(digest), source: "here" };
+			if (store.isWhole(digest)) return { bytes: store.readBlob(digest), source: "here" };
 			const target = store.setAside(digest);
 			result.restored.push(`set aside ${digest}, which had other content, as ${target}`);
 		}
 		for (const [source, other] of Object.entries(others))
-			if (other.blobSize(digest) !== undefined && other.digestOf(digest) === digest)
-				return { bytes: other.readBlob(digest), source };
+			if (other.isWhole(digest)) return { bytes: other.readBlob(digest), source };
 		return undefined;
 	}
 }

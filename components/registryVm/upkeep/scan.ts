@@ -84,8 +84,7 @@ function scanTruncated(store: Store, { registry, fix, pause }: ScanOptions): Fin
 		pause?.();
 		const size = store.blobSize(digest);
 		if (size === undefined || size % BLOCK !== 0 || isYoung(store.blobPath(digest))) continue;
-		const really = store.digestOf(digest);
-		if (really === digest) continue;
+		if (store.isWhole(digest)) continue;
 		const detail = `its content was cut off after ${size} bytes`;
 		if (fix) store.setAside(digest);
 		const more = fix ? ({ fixed: "set aside" } as const) : {};
@@ -118,8 +117,7 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 		let fixed: Finding["fixed"];
 		if (fix) {
 			const path = repository.layerLink(digest);
-			fixed = healEmpty(store, path, digest) ?? "removed";
-			if (fixed === "removed") rmSync(dirname(path), { recursive: true, force: true });
+			fixed = healEmpty(store, path, digest) ?? removeLink(path);
 		}
 		report(
 			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
@@ -139,7 +137,7 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 function healEmpty(store: Store, link: string, digest: string): Finding["fixed"] {
 	if (statSync(link, { throwIfNoEntry: false })?.size !== 0) return undefined;
 	if (store.blobSize(digest) !== undefined) {
-		if (store.digestOf(digest) === digest) {
+		if (store.isWhole(digest)) {
 			writeFileSync(`${link}.again`, digest);
 			renameSync(`${link}.again`, link);
 			return "written again";
@@ -147,6 +145,10 @@ function healEmpty(store: Store, link: string, digest: string): Finding["fixed"]
 		if (isYoung(store.blobPath(digest))) return undefined;
 		store.setAside(digest);
 	}
+	return removeLink(link);
+}
+
+function removeLink(link: string): "removed" {
 	rmSync(dirname(link), { recursive: true, force: true });
 	return "removed";
 }
@@ -219,7 +221,7 @@ function scanManifest(
 function scanChild(store: Store, repository: Repository, index: string, child: Descriptor, report: Report): void {
 	const size = store.blobSize(child.digest);
 	if (!hasRevision(repository, child.digest)) {
-		const there = size !== undefined && store.digestOf(child.digest) === child.digest;
+		const there = store.isWhole(child.digest);
 		const detail = `lacks its child ${child.digest}, whose content ${there ? "is still there" : "is gone, too"}`;
 		const { digest, mediaType } = child;
 		const relinkable = { digest, ...(mediaType !== undefined && { mediaType }) };

@@ -84,6 +84,11 @@ export class Store {
 		return `${algorithm}:${hash.digest("hex")}`;
 	}
 
+	/** Whether it is there, and what its digest says. Reads all of it. */
+	isWhole(digest: string): boolean {
+		return this.blobSize(digest) !== undefined && this.digestOf(digest) === digest;
+	}
+
 	/**
 	 * Takes a blob's content away that is not what its digest says, and returns the file that has it now. A registry never
 	 * replaces what it believes to have, so that the right content can be pushed only after that.
