@@ -13,6 +13,7 @@ import {
 	algorithmOf,
 	type Descriptor,
 	digestOf,
+	MANIFEST_LIMIT,
 	type Manifest,
 	ManifestError,
 	mediaTypeOf,
@@ -42,9 +43,6 @@ interface Fetched {
 	manifest: Manifest;
 	platform: Descriptor["platform"];
 }
-
-/** Larger than any manifest that a registry takes, in bytes. */
-const MANIFEST_LIMIT = 4 * 1024 * 1024;
 
 /**
  * Writes the image to the file, which gets its name when it is whole; each piece is checked against its digest on the way.

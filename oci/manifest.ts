@@ -54,6 +54,9 @@ const SCHEMA1_TYPES = [
 	"application/vnd.docker.distribution.manifest.v1+prettyjws",
 ];
 
+/** In bytes. A manifest is small; a registry itself takes no more. */
+export const MANIFEST_LIMIT = 4 * 1024 * 1024;
+
 /** Every media type that `parseManifest` knows, for an Accept header. */
 export const MANIFEST_TYPES = [...INDEX_TYPES, ...IMAGE_TYPES, ...SCHEMA1_TYPES];
 

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { Readable } from "node:stream";
 import { Agent, type Dispatcher, interceptors } from "undici";
-import { algorithmOf, MANIFEST_TYPES } from "./manifest.ts";
+import { algorithmOf, MANIFEST_LIMIT, MANIFEST_TYPES } from "./manifest.ts";
 
 export interface RegistryOptions {
 	/** For example `https://registry.example:5050`. */
@@ -47,8 +47,6 @@ type Method = "GET" | "HEAD" | "POST" | "PUT";
 const RETRIED = [429, 500, 502, 503, 504];
 /** Answers of a proxy or of a registry that is overloaded: they say nothing about the content. A 500 does. */
 const INCONCLUSIVE = [429, 502, 503, 504];
-/** A manifest is small; more than this is not read (the registry itself takes no more than 4 MiB). */
-const MANIFEST_LIMIT = 4 * 1024 * 1024;
 /** One page of a list; a registry refuses to give more than 1000 at once. */
 const PAGE = 1000;
 /** What a registry says in an answer that is not the content. */

@@ -1,7 +1,14 @@
 /** Looks for what is broken in a registry's storage: links without content, indexes without children, files of the wrong size. */
 import { renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { algorithmOf, type Descriptor, digestOf, ManifestError, parseManifest } from "../../../oci/manifest.ts";
+import {
+	algorithmOf,
+	type Descriptor,
+	digestOf,
+	MANIFEST_LIMIT,
+	ManifestError,
+	parseManifest,
+} from "../../../oci/manifest.ts";
 import type { Link, Repository, Store } from "./store.ts";
 
 export const PROBLEMS = [
@@ -83,7 +90,7 @@ function scanTruncated(store: Store, { registry, fix, pause }: ScanOptions): Fin
 	for (const digest of store.blobs()) {
 		pause?.();
 		const size = store.blobSize(digest);
-		if (size === undefined || size % BLOCK !== 0 || isYoung(store.blobPath(digest))) continue;
+		if (size === undefined || size > MANIFEST_LIMIT || size % BLOCK !== 0 || isYoung(store.blobPath(digest))) continue;
 		if (store.isWhole(digest)) continue;
 		const detail = `its content was cut off after ${size} bytes`;
 		if (fix) store.setAside(digest);

@@ -285,6 +285,16 @@ describe("putting right", () => {
 		);
 	});
 
+	it("reads no content for that which is larger than a manifest can be", () => {
+		const { example } = healthy();
+		const { digest } = example.layer("tool", "large");
+		rmSync(dirname(example.store.repository("tool").layerLink(digest)), { recursive: true });
+		truncateSync(example.store.blobPath(digest), 5 * 1024 * 1024);
+		expect(look(example, { fix: true, truncated: true })).toEqual([]);
+		truncateSync(example.store.blobPath(digest), 4 * 1024 * 1024);
+		expect(look(example, { fix: true, truncated: true }).map(({ subject }) => subject)).toEqual([digest]);
+	});
+
 	it("sets nothing aside in a dry run, nor what is just being written, and looks for it only when told to", () => {
 		const { example, cut } = cutOff();
 		const aside = (more: object) => look(example, more).filter(({ detail }) => detail.includes("was cut off"));
