@@ -8,7 +8,7 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import bcrypt from "bcryptjs";
 import { stringify } from "yaml";
-import { memory } from "../components/registryVm/compose.ts";
+import { goEnvironment } from "../components/registryVm/compose.ts";
 import { freePort } from "../lab/freePort.ts";
 import { listens } from "../lab/listens.ts";
 import { paths } from "../lab/paths.ts";
@@ -48,7 +48,7 @@ export async function registry(folder: string, cost: number | undefined): Promis
 	writeFileSync(log, "");
 	const child = spawn("sh", ["-c", `exec "$0" serve "$1" >>"$2" 2>&1`, binary, config, log], {
 		stdio: "ignore",
-		env: { ...process.env, ...memory },
+		env: { ...process.env, ...goEnvironment },
 	});
 	await until("the registry answers", 30, () => listens(port));
 	const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));

@@ -33,7 +33,7 @@ export function compose(
 							container_name: registry.service,
 							restart: "always",
 							logging,
-							environment: memory,
+							environment: goEnvironment,
 							labels: { "config.digest": digests[registry.service] },
 							networks: onNetwork(registry.address),
 							volumes: [
@@ -85,10 +85,10 @@ export function compose(
 
 /**
  * For Go: memory is tidied up when it has grown to five times what is in use, and not to twice. A registry has little in
- * use, so it tidied up all the time, for a sixth to half of its processor time; it takes 70 MiB instead of 35 for that. Beyond the
- * limit it is as thrifty as before.
+ * use, so it tidied up all the time, for a sixth to half of its processor time; it takes 70 MiB instead of 35 for that.
+ * Beyond the limit it is as thrifty as before.
  */
-export const memory = { GOGC: "400", GOMEMLIMIT: "256MiB" };
+export const goEnvironment = { GOGC: "400", GOMEMLIMIT: "256MiB" };
 
 /** Docker's own keeps everything for ever. */
 const logging = { driver: "json-file", options: { "max-size": "20m", "max-file": "3" } };

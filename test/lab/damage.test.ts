@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, truncateSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { memory } from "../../components/registryVm/compose.ts";
+import { goEnvironment } from "../../components/registryVm/compose.ts";
 import { Api } from "../../components/registryVm/upkeep/api.ts";
 import { scan } from "../../components/registryVm/upkeep/scan.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
@@ -62,7 +62,7 @@ async function start(image: string, more: string[]): Promise<Started> {
 		"--detach",
 		"--label",
 		LABEL,
-		...Object.entries(memory).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
+		...Object.entries(goEnvironment).flatMap(([name, value]) => ["--env", `${name}=${value}`]),
 		"--publish",
 		"127.0.0.1::5000",
 		"--volume",

@@ -86,7 +86,7 @@ async function fixBrokenBlobs(args: string[]): Promise<number> {
 			const results = await withRegistry(registry, join(base, registry), (api) => relink(store, found, api));
 			for (const { repository, digest, problem } of results)
 				log(`${registry} ${repository} ${problem ? `can't be relinked: ${digest}: ${problem}` : `relinked ${digest}`}`);
-			found = [...found.filter(({ fixed }) => fixed), ...scan(store, ofThis)];
+			found = [...found.filter(({ fixed }) => fixed), ...scan(store, { ...ofThis, truncated: false })];
 		}
 		findings.push(...found);
 	}

@@ -124,7 +124,7 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 		let fixed: Finding["fixed"];
 		if (fix) {
 			const path = repository.layerLink(digest);
-			fixed = healEmpty(store, path, digest) ?? removeLink(path);
+			fixed = isEmpty(path) ? healEmpty(store, path, digest) : removeLink(path);
 		}
 		report(
 			broken === undefined ? "orphan-layer-link" : "broken-layer-link",
@@ -139,10 +139,9 @@ function scanLayers(store: Store, repository: Repository, { fix, pause }: ScanOp
 /**
  * An empty link is what a full disk or a crash leaves of a push, and the registry answers 500 for it, also to who pushes
  * that again. It gets its digest again where the content is whole. Else it goes, and with it content that is not what it
- * should be. Undefined where the link is not empty, or its content just being written: nothing is done then.
+ * should be. Undefined where the content is just being written: nothing is done then.
  */
 function healEmpty(store: Store, link: string, digest: string): Finding["fixed"] {
-	if (statSync(link, { throwIfNoEntry: false })?.size !== 0) return undefined;
 	if (store.blobSize(digest) !== undefined) {
 		if (store.isWhole(digest)) {
 			writeFileSync(`${link}.again`, digest);
@@ -177,7 +176,8 @@ function scanManifests(
 		if (isBeingWritten(repository.revisionLink(digest), link)) continue;
 		const broken = wrongWith(link, digest);
 		if (broken !== undefined) {
-			const fixed = options.fix ? healEmpty(store, repository.revisionLink(digest), digest) : undefined;
+			const path = repository.revisionLink(digest);
+			const fixed = options.fix && isEmpty(path) ? healEmpty(store, path, digest) : undefined;
 			report("broken-revision-link", digest, broken, fixed ? { fixed } : {});
 			if (fixed !== "written again") continue;
 		}
@@ -286,6 +286,10 @@ function isMissing(link: Link): boolean {
 function isBeingWritten(path: string, link: Link, folder = dirname(path)): boolean {
 	if (!("problem" in link)) return false;
 	return isYoung(path) || isYoung(folder);
+}
+
+function isEmpty(link: string): boolean {
+	return statSync(link, { throwIfNoEntry: false })?.size === 0;
 }
 
 /** Written less than a minute ago. */

@@ -241,18 +241,19 @@ describe("putting right", () => {
 		expect(kept.sort()).toEqual([children[0], layer].map((digest) => digest.replace(":", "-")).sort());
 	});
 
-	it("leaves an empty link whose content is just being written", () => {
+	it.each(["manifest", "layer"])("leaves a %s's empty link whose content is just being written", (kind) => {
 		const { example, children } = healthy();
 		const app = example.store.repository("team/app");
-		truncateSync(app.revisionLink(children[0]));
+		const digest = kind === "layer" ? (app.layers()[0] as string) : children[0];
+		const link = kind === "layer" ? app.layerLink(digest) : app.revisionLink(digest);
+		truncateSync(link);
 		example.age();
-		writeFileSync(example.store.blobPath(children[0]), "{");
-		const options = { registry: "private", cache: false, fix: true };
-		const [found] = scan(example.store, options).filter(({ problem }) => problem === "broken-revision-link");
-		expect(found).toMatchObject({ subject: children[0] });
-		expect(found?.fixed).toBe(undefined);
-		expect(statSync(app.revisionLink(children[0])).size).toBe(0);
-		expect(example.store.readBlob(children[0]).toString()).toBe("{");
+		writeFileSync(example.store.blobPath(digest), "{");
+		const found = scan(example.store, { registry: "private", cache: false, fix: true });
+		expect(found.filter(({ problem, subject }) => problem.endsWith("-link") && subject === digest)).toHaveLength(1);
+		expect(found.filter(({ fixed }) => fixed)).toEqual([]);
+		expect(statSync(link).size).toBe(0);
+		expect(example.store.readBlob(digest).toString()).toBe("{");
 	});
 
 	/** Manifests as a full disk leaves them, one of them with a link, and a layer that is as long as a cut, but whole. */
