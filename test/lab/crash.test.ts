@@ -276,29 +276,24 @@ describe.each(["/opt/registry", "/var/lib/pulumi-host"])("the disk with %s", (fo
 	const full = `cd ${folder} && tar --exclude=./data -cf /run/copy.tar . && size=$(du -sk --exclude=./data . | cut -f 1) && cd / &&
 size=$((size + 64))k && mount -t tmpfs -o size=$size full ${folder} &&
 tar -xf /run/copy.tar -C ${folder} && rm /run/copy.tar && { dd if=/dev/zero of=${folder}/filler bs=4k 2>/dev/null || true; }`;
-	it.each([
-		["is full", full, /No space left on device/],
-		[
-			"can only be read",
-			`mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder}`,
-			/Read-only file system/,
-		],
-	])("%s: nothing is changed, and the next update finds all as it was", async (state, command, message) => {
+	it("is full, then can only be read: nothing is changed, and the next update finds all as it was", async () => {
 		await using changed = await variant();
-		await changed.edit(
-			"components/registryVm/nginx.ts",
-			"server_tokens off;",
-			`server_tokens off; # ${folder} ${state}`,
-		);
-		const before = [await onVm("sha256sum /opt/registry/*.*"), await containers()];
-		await onVm(command);
-		const { exitCode, output } = await changed.up().finally(() => onVm(`umount ${folder}`));
-		expect(output).toMatch(message);
-		expect(output).toContain("was not changed");
-		expect(exitCode).not.toBe(0);
-		expect([await onVm("sha256sum /opt/registry/*.*"), await containers()]).toEqual(before);
+		await changed.edit("components/registryVm/nginx.ts", "server_tokens off;", `server_tokens off; # ${folder}`);
+		const look = async () => [await onVm("sha256sum /opt/registry/*.*"), await containers()];
+		const before = await look();
+		for (const [command, message] of [
+			[full, /No space left on device/],
+			[`mount --bind ${folder} ${folder} && mount -o remount,bind,ro ${folder}`, /Read-only file system/],
+		] as const) {
+			await onVm(command);
+			const { exitCode, output } = await changed.up().finally(() => onVm(`umount ${folder}`));
+			expect(output).toMatch(message);
+			expect(output).toContain("was not changed");
+			expect(exitCode).not.toBe(0);
+			expect(await look()).toEqual(before);
+		}
 		expect((await changed.up()).exitCode).toBe(0);
-		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain(`# ${folder} ${state}`);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain(`# ${folder}`);
 	});
 });
 

@@ -100,34 +100,6 @@ describe("refused before anything is live", () => {
 			/nginx -t refuses[\s\S]*server_tokenz/,
 		],
 		[
-			"a registry config with a storage driver that does not exist",
-			"components/registryVm/registryConfig.ts",
-			"filesystem: {",
-			"filesistem: {",
-			/a registry does not serve with what it would read: registry \w+: .*filesistem/,
-		],
-		[
-			"a registry config of another version",
-			"components/registryVm/registryConfig.ts",
-			'version: "0.1"',
-			'version: "9.9"',
-			/a registry does not serve with what it would read: registry \w+: .*9\.9/,
-		],
-		[
-			"a registry config that parses, and does not serve where it is looked for",
-			"components/registryVm/registryConfig.ts",
-			'addr: ":5000",',
-			'addr: registry.name === "k8s" ? ":5999" : ":5000",',
-			/a registry does not serve with what it would read: registry k8s: /,
-		],
-		[
-			"a cache of an upstream that does not answer",
-			"components/registryVm/registryConfig.ts",
-			"remoteurl: registry.upstream",
-			'remoteurl: registry.name === "quay" ? "http://127.0.0.1:9" : registry.upstream',
-			/a registry does not serve with what it would read: registry quay: .*connection refused/,
-		],
-		[
 			"an image of the registries that does not exist",
 			"config.ts",
 			"...shown,",
@@ -153,6 +125,32 @@ describe("refused before anything is live", () => {
 		await changed.edit(file, text, replacement);
 		const { exitCode, output } = await changed.up();
 		expect(output).toMatch(message);
+		expect(output).toContain("was not changed");
+		expect(exitCode).not.toBe(0);
+		expect([await files(), await containers()]).toEqual(before);
+	});
+
+	it("configs with which registries don't serve, each for another reason: all are named at once", async () => {
+		const before = [await files(), await containers()];
+		const broken: [string, string, string][] = [
+			["dockerhub", "filesystem: {", `[registry.name === "dockerhub" ? "filesistem" : "filesystem"]: {`],
+			["ghcr", 'version: "0.1"', `version: registry.name === "ghcr" ? "9.9" : "0.1"`],
+			["k8s", 'addr: ":5000",', `addr: registry.name === "k8s" ? ":5999" : ":5000",`],
+			[
+				"quay",
+				"remoteurl: registry.upstream",
+				`remoteurl: registry.name === "quay" ? "http://127.0.0.1:9" : registry.upstream`,
+			],
+		];
+		for (const [, text, replacement] of broken)
+			await changed.edit("components/registryVm/registryConfig.ts", text, replacement);
+		const { exitCode, output } = await changed.up();
+		expect(output).toContain("a registry does not serve with what it would read: ");
+		expect(output).toMatch(/registry dockerhub: .*filesistem/);
+		expect(output).toMatch(/registry ghcr: .*9\.9/);
+		expect(output).toMatch(/registry k8s: /);
+		expect(output).toMatch(/registry quay: .*connection refused/);
+		expect(output).not.toMatch(/registry (kyverno|private): /);
 		expect(output).toContain("was not changed");
 		expect(exitCode).not.toBe(0);
 		expect([await files(), await containers()]).toEqual(before);

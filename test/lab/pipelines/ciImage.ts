@@ -1,4 +1,5 @@
-/** Builds `ci/Dockerfile`, from stand-ins for what it begins with and for the place of Pulumi's releases. */
+/** Builds `ci/Dockerfile`, from stand-ins for what it begins with and for the places of Pulumi's releases and plugins. */
+import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -34,16 +35,22 @@ export async function ciImage(folder: string): Promise<CiImage> {
 	const right = (await run("sha256sum", [archive])).stdout.slice(0, 64);
 	let said = right;
 	const releases = createServer((request, response) => {
-		if (request.url === `/v${VERSION}/${ARCHIVE}`) createReadStream(archive).pipe(response);
+		const [, plugin] = /^\/(pulumi-resource-[a-z]+)-v[\d.]+-linux-amd64\.tar\.gz$/.exec(request.url ?? "") ?? [];
+		if (plugin !== undefined) {
+			const from = join(checkout, "lab/plugins", plugin.replace("pulumi-resource-", ""));
+			const tar = spawn("tar", ["--create", "--gzip", "--directory", from, plugin]);
+			tar.stdout.pipe(response);
+		} else if (request.url === `/v${VERSION}/${ARCHIVE}`) createReadStream(archive).pipe(response);
 		else if (request.url === `/v${VERSION}/pulumi-${VERSION}-checksums.txt`)
 			response.end(`${"0".repeat(64)}  pulumi-v${VERSION}-linux-arm64.tar.gz\n${said}  ${ARCHIVE}\n`);
 		else response.writeHead(404).end();
 	});
 	await new Promise<void>((resolve) => releases.listen(0, "127.0.0.1", resolve));
 	const { port } = releases.address() as AddressInfo;
-	const args = { BASE: base, RELEASES: `http://127.0.0.1:${port}` };
+	const url = `http://127.0.0.1:${port}`;
+	const args = { BASE: base, RELEASES: url, PULUMI_PLUGIN_DOWNLOAD_URL_OVERRIDES: `.*=${url}` };
 	const given = Object.entries(args).flatMap(([key, value]) => ["--build-arg", `${key}=${value}`]);
-	const buildArgs = ["--network", "host", ...given];
+	const buildArgs = ["--network", "host", "--force-rm", ...given];
 	const names: string[] = [];
 	return {
 		base,
