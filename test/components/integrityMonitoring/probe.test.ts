@@ -111,12 +111,26 @@ describe("a registry that is moving", () => {
 	});
 });
 
+/** A registry of which everything but whole blobs is asked once, so that a week of runs takes a second. */
+function remembered(registry: Registry): Registry {
+	const answers = new Map<string, unknown>();
+	const get = (_: Registry, name: "identity") => {
+		return (...args: []) => {
+			const key = JSON.stringify([name, ...args]);
+			if (!answers.has(key) || name === ("digest" as string)) answers.set(key, registry[name](...args));
+			return answers.get(key);
+		};
+	};
+	return new Proxy(registry, { get } as ProxyHandler<Registry>);
+}
+
 it("reads every blob whole once in a week of runs", async () => {
 	const { registry, readWhole } = await serve(() => ["1"]);
+	const asked = remembered(registry);
 	const runs = (7 * 24 * 3600) / INTERVAL;
-	for (let i = 0; i < runs; i++) await look(registry, (1_700_000_000 + i * INTERVAL) * 1000);
+	for (let i = 0; i < runs; i++) await look(asked, (1_700_000_000 + i * INTERVAL) * 1000);
 	expect(readWhole.sort()).toEqual([...layers].sort());
-}, 60_000);
+});
 
 /** A Pushgateway that has these groups, and takes whatever is pushed; `body` is all of that. */
 async function receiving(data: object[] = []) {
