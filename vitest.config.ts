@@ -18,7 +18,6 @@ const second = [
 	"resolvConf",
 	"resolved",
 	"shapes",
-	"traps",
 	"upkeep",
 	"verify",
 ].map(inLab);

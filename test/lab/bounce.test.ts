@@ -52,9 +52,14 @@ describe("who reacts to", () => {
 	it.each([
 		["docker-compose.yml (the UI's port)", inRole({ uiPort: 8081 }), ["registry-ui"], [NGINX]],
 		["config-ghcr.yml", cacheUpstream(1, "ghcr"), ["registry-ghcr"], [NGINX]],
-		["config-quay.yml", cacheUpstream(2, "quay"), ["registry-quay"], [NGINX]],
-		["config-k8s.yml", cacheUpstream(3, "k8s"), ["registry-k8s"], [NGINX]],
-		["config-kyverno.yml", cacheUpstream(4, "kyverno"), ["registry-kyverno"], [NGINX]],
+		[
+			"the configs of the other caches",
+			async () => {
+				for (const [position, name] of ["quay", "k8s", "kyverno"].entries()) await cacheUpstream(2 + position, name)();
+			},
+			["registry-k8s", "registry-kyverno", "registry-quay"],
+			[NGINX],
+		],
 		["config-dockerhub.yml (its account)", set("dockerhubUsername", "another"), ["registry-dockerhub"], [NGINX]],
 		["config-private.yml", inPrivate({ maxSize: "90GiB" }), ["registry-private"], [NGINX]],
 		["htpasswd (the user)", set("registryUser", "renamed"), ["registry-private"], [NGINX]],
@@ -66,19 +71,17 @@ describe("who reacts to", () => {
 		],
 		["the certificate", renewCertificate, [], [NGINX]],
 		[
-			"bounce.sh",
-			() => changed.edit("components/registryVm/sh/bounce.sh", "# Managed by Pulumi:", "# Managed by Pulumi, as ever:"),
+			"bounce.sh, the upkeep's program, the crontab and the unit",
+			async () => {
+				const part = "components/registryVm";
+				await changed.edit(`${part}/sh/bounce.sh`, "# Managed by Pulumi:", "# Managed by Pulumi, as ever:");
+				await changed.edit(`${part}/upkeep/main.ts`, "would remove", "would take away");
+				await changed.edit(`${part}/upkeepFiles.ts`, "--keep 10", "--keep 11");
+				await changed.edit(`${part}/unit.ts`, "Container registries", "Registries");
+			},
 			[],
 			[],
 		],
-		[
-			"the upkeep's program",
-			() => changed.edit("components/registryVm/upkeep/main.ts", "would remove", "would take away"),
-			[],
-			[],
-		],
-		["the crontab", () => changed.edit("components/registryVm/upkeepFiles.ts", "--keep 10", "--keep 11"), [], []],
-		["the unit", () => changed.edit("components/registryVm/unit.ts", "Container registries", "Registries"), [], []],
 		["the registry's image", inside("images", { registry: "registry:2.8.3-again" }), six, [NGINX]],
 		["the network", inRole({ subnet: "172.28.51.0/24" }), [...six, NGINX, "registry-ui"].sort(), []],
 	] satisfies [string, () => Promise<void>, string[], string[]][])("%s", async (_, change, recreated, restarted) => {

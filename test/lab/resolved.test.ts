@@ -379,14 +379,16 @@ describe("the failover", () => {
 });
 
 describe("nothing but a failing server", () => {
-	it.each([
-		["a restart of resolved", "systemctl restart systemd-resolved"],
-		["a restart of networkd", "systemctl restart systemd-networkd"],
-		["netplan apply", "unshare --mount sh -c 'mount -o remount,rw /sys && netplan apply'"], // A container's is read-only.
-	])("takes the names away: %s", async (_, command) => {
-		await onVm(command);
-		await until("resolved has its servers", 20, async () => (await live()) === `${both}\n${both}`);
-		expect(await resolves(names.internal.name)).toBe(names.internal.address);
+	it("takes the names away: restarts of resolved and of networkd, netplan apply", async () => {
+		for (const command of [
+			"systemctl restart systemd-resolved",
+			"systemctl restart systemd-networkd",
+			"unshare --mount sh -c 'mount -o remount,rw /sys && netplan apply'", // A container's is read-only.
+		]) {
+			await onVm(command);
+			await until(`resolved has its servers after ${command}`, 20, async () => (await live()) === `${both}\n${both}`);
+			expect(await resolves(names.internal.name), command).toBe(names.internal.address);
+		}
 		expect((await drift()).exitCode).toBe(0);
 	});
 

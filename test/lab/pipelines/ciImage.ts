@@ -1,5 +1,5 @@
 /** Builds `ci/Dockerfile`, from stand-ins for what it begins with and for the places of Pulumi's releases and plugins. */
-import { spawn } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -38,8 +38,8 @@ export async function ciImage(folder: string): Promise<CiImage> {
 		const [, plugin] = /^\/(pulumi-resource-[a-z]+)-v[\d.]+-linux-amd64\.tar\.gz$/.exec(request.url ?? "") ?? [];
 		if (plugin !== undefined) {
 			const from = join(checkout, "lab/plugins", plugin.replace("pulumi-resource-", ""));
-			const tar = spawn("tar", ["--create", "--gzip", "--directory", from, plugin]);
-			tar.stdout.pipe(response);
+			// Whole, because Pulumi wants to know how long it is.
+			response.end(execFileSync("tar", ["--create", "--gzip", "--directory", from, plugin]));
 		} else if (request.url === `/v${VERSION}/${ARCHIVE}`) createReadStream(archive).pipe(response);
 		else if (request.url === `/v${VERSION}/pulumi-${VERSION}-checksums.txt`)
 			response.end(`${"0".repeat(64)}  pulumi-v${VERSION}-linux-arm64.tar.gz\n${said}  ${ARCHIVE}\n`);
