@@ -11,7 +11,8 @@ export function registryConfig(registry: Registry, secrets: RegistryVmSecrets): 
 	const metrics = registry.kind === "cache" && registry.metricsPort !== undefined;
 	return stringify({
 		version: "0.1",
-		log: { fields: { service: registry.service } },
+		// nginx has a line for each request; two more here would push out within hours what somebody has to read.
+		log: { level: "warn", accesslog: { disabled: true }, fields: { service: registry.service } },
 		storage: {
 			filesystem: { rootdirectory: "/var/lib/registry", ...(isPrivate && { maxsize: registry.maxSize }) },
 			// Not for the private registry: with this cache, HEAD answers 200 for a layer that is gone (docs/traps.md).

@@ -143,6 +143,17 @@ describe("a healthy registry", () => {
 			expect(Math.abs((await ask(`${METRIC}_${name}`))[0]?.value as number) - Date.now() / 1000).toBeLessThan(60);
 	});
 
+	it("its requests push nobody's lines out of the logs of nginx and of the registry", async () => {
+		const since = (await onVm("date --utc +%Y-%m-%dT%H:%M:%S.%NZ")).trim();
+		expect((await runProbe()).succeeded).toBe(true);
+		const count = async (what: string, container: string) =>
+			Number(await onVm(`docker logs --since ${since} ${container} 2>&1 | grep -c '${what}' || true`));
+		expect(await count('"status":"206"', "registry-nginx")).toBe(0);
+		// The others are there, and say who asked.
+		expect(await count('/_catalog.*"status":"200"', "registry-nginx")).toBe(1);
+		expect(await count("response completed", "registry-private")).toBe(0);
+	});
+
 	it("the pod has no token, no rights and nothing to write to", async () => {
 		const pods = JSON.parse(
 			await kube("get", "pods", "--selector", "app=registry-integrity-probe", "--output", "json"),

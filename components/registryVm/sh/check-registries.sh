@@ -34,7 +34,8 @@ serves() {
 	done <<EOF_MOUNTS
 $mounts
 EOF_MOUNTS
-	docker run --detach --name "$container" --tmpfs /var/lib/registry "$@" "$image" >/dev/null
+	# One that ends without a word of what is wrong says how far it came: its own config has it say less.
+	docker run --detach --name "$container" --env REGISTRY_LOG_LEVEL=info --tmpfs /var/lib/registry "$@" "$image" >/dev/null
 	address=$(docker inspect --format '{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}' "$container")
 	while [ "$tries" -lt 30 ] && [ "$(docker inspect --format '{{.State.Running}}' "$container")" = true ]; do
 		answer=$(curl --silent --output /dev/null --dump-header - --max-time 5 "http://$address:5000/v2/" | tr -d '\r') || true

@@ -42,6 +42,11 @@ beforeAll(async () => {
 			answer.end(isPlain ? "of_the_cache 1\n" : "in another format");
 			return;
 		}
+		if (incoming.headers.range !== undefined) {
+			const bytes = incoming.headers.range === "bytes=2-2" ? "c" : "bc";
+			answer.writeHead(206, { "content-range": "bytes 2-2/3", "content-length": bytes.length }).end(bytes);
+			return;
+		}
 		if (incoming.url === BLOB) {
 			setTimeout(() => answer.writeHead(200, { "content-length": 3 }).end("abc"), SLOW);
 			return;
@@ -148,6 +153,23 @@ it("a big pull from the private registry goes at the client's speed, and leaves 
 	expect(await readdir(join(folder, "temp/proxy"))).toEqual([]);
 	await reader.return?.();
 }, 30_000);
+
+it("the last byte of a layer, which a probe asks for all the time, is no line in the log; more bytes are", async () => {
+	for (const [range, bytes] of [
+		["bytes=2-2", "c"],
+		["bytes=1-2", "bc"],
+	] as const) {
+		const answer = await request(url.own + BLOB, { headers: { range }, dispatcher: anyCertificate });
+		expect([answer.statusCode, await answer.body.text()]).toEqual([206, bytes]);
+	}
+	const lines = await until("the second one is logged", 10, async () => {
+		const found = (await readFile(join(folder, "access.log"), "utf8"))
+			.split("\n")
+			.filter((line) => line.includes('"206"'));
+		return found.length > 0 && found.map((line) => JSON.parse(line).bytes);
+	});
+	expect(lines).toEqual(["2"]);
+});
 
 it("nginx itself says that it is well on every port", async () => {
 	for (const one of [url.cache, url.own]) {
