@@ -18,6 +18,7 @@ const second = [
 	"resolvConf",
 	"resolved",
 	"shapes",
+	"traps",
 	"upkeep",
 	"verify",
 ].map(inLab);
