@@ -26,7 +26,7 @@ beforeAll(async () => {
 	engine = (await findEngine(step)) as Engine;
 	folder = await mkdtemp(join(tmpdir(), "monitoring-test-"));
 	client = await loggedIn(folder);
-	await suspend(true);
+	await suspend();
 	await onVm(`rm -rf ${data}/repositories/*; ${canary}`);
 	await push();
 	// Half an hour is the rule's, and proved by promtool; here a second has to do.
@@ -35,7 +35,6 @@ beforeAll(async () => {
 afterAll(async () => {
 	await onVm(`rm -rf ${data}/repositories/monitoring; ${canary}`);
 	await loadRules(engine, step);
-	await suspend(false);
 	await rm(folder, { recursive: true });
 	await leave();
 });
@@ -52,15 +51,12 @@ async function push() {
 
 const kube = async (...args: string[]) => (await docker(...kubectl("--namespace", "monitoring", ...args))).stdout;
 
-/** Keeps the CronJob's own run at each quarter of an hour from pushing what it sees between a test's run and its look at Prometheus. */
-async function suspend(suspended: boolean) {
-	await kube(
-		"patch",
-		"cronjob",
-		"registry-integrity-probe",
-		"--patch",
-		JSON.stringify({ spec: { suspend: suspended } }),
-	);
+/**
+ * Keeps the CronJob's own run at each quarter of an hour from pushing what it sees between a test's run and its look at
+ * Prometheus. The next update puts that back.
+ */
+async function suspend() {
+	await kube("patch", "cronjob", "registry-integrity-probe", "--patch", '{"spec":{"suspend":true}}');
 	await until("no scheduled run is under way", 120, async () => {
 		const { status } = JSON.parse(await kube("get", "cronjob", "registry-integrity-probe", "--output", "json"));
 		return (status.active ?? []).length === 0;
@@ -349,8 +345,6 @@ describe("where Prometheus takes its rules from PrometheusRule objects", () => {
 });
 
 describe("drift in the cluster", () => {
-	beforeAll(() => suspend(false));
-
 	it("a schedule changed by hand is seen and put back, and the credentials stay out of sight", async () => {
 		await kube("patch", "cronjob", "registry-integrity-probe", "--patch", '{"spec":{"schedule":"0 0 * * *"}}');
 		const seen = await drift();

@@ -148,7 +148,7 @@ describe("refused before anything is live", () => {
 		expect(output).toContain("a registry does not serve with what it would read: ");
 		expect(output).toMatch(/registry dockerhub: .*filesistem/);
 		expect(output).toMatch(/registry ghcr: .*9\.9/);
-		expect(output).toMatch(/registry k8s: /);
+		expect(output).toMatch(/registry k8s: [\s\S]*?listening on \[::\]:5999/);
 		expect(output).toMatch(/registry quay: .*connection refused/);
 		expect(output).not.toMatch(/registry (kyverno|private): /);
 		expect(output).toContain("was not changed");

@@ -42,9 +42,10 @@ beforeAll(async () => {
 			answer.end(isPlain ? "of_the_cache 1\n" : "in another format");
 			return;
 		}
-		if (incoming.headers.range !== undefined) {
-			const bytes = incoming.headers.range === "bytes=2-2" ? "c" : "bc";
-			answer.writeHead(206, { "content-range": "bytes 2-2/3", "content-length": bytes.length }).end(bytes);
+		const [, from, to] = /^bytes=(\d)-(\d)$/.exec(incoming.headers.range ?? "") ?? [];
+		if (from !== undefined) {
+			const bytes = "abc".slice(Number(from), Number(to) + 1);
+			answer.writeHead(206, { "content-range": `bytes ${from}-${to}/3`, "content-length": bytes.length }).end(bytes);
 			return;
 		}
 		if (incoming.url === BLOB) {
