@@ -22,20 +22,26 @@ const second = [
 	"upkeep",
 	"verify",
 ].map(inLab);
-/** Those that make the first estate anew, after its lane. */
-const found = ["takeOver"].map(inLab);
+/** Those that make the first estate anew, or run `make lab`, after its lane. */
+const found = ["make", "takeOver"].map(inLab);
+/** Those that have machines and a state of their own, and change nothing of either estate: beside both lanes. */
+const apart = ["alerts", "emptyMachine", "hostPlugin", "state"].map(inLab);
 /** Those that stop the lab itself, with both estates. */
-const alone = ["make"].map(inLab);
+const alone = ["engine"].map(inLab);
 
 function inLab(name: string): string {
 	return `test/lab/${name}.test.ts`;
 }
+
+/** These wait more than they compute. */
+const maxWorkers = 4;
 
 /** Machines with a bare sshd, each in a mount namespace of its own. The first one may have to be made out of packages. */
 const host = {
 	include: ["fileSet", "programs", "resolver"].map((name) => `test/host/sshd/${name}.test.ts`),
 	testTimeout: 60_000,
 	hookTimeout: 600_000,
+	maxWorkers,
 };
 const userlands = ["trixie", "noble", "jammy"];
 
@@ -52,14 +58,29 @@ export default defineConfig({
 		projects: [
 			{
 				// No machine.
-				test: { name: "unit", include: ["test/**/*.test.ts"], exclude: ["test/lab/**", "test/host/sshd/**"] },
+				test: {
+					name: "unit",
+					include: ["test/**/*.test.ts"],
+					exclude: ["test/lab/**", "test/host/sshd/**"],
+					// Beside the tests on machines, what takes a second takes six.
+					testTimeout: 30_000,
+					maxWorkers,
+				},
 			},
 			{ test: { ...host, name: "host", include: ["test/host/sshd/*.test.ts"] } },
 			// The same with the programs of the other releases that are supported.
 			...userlands.map((USERLAND) => ({ test: { ...host, name: `host-${USERLAND}`, env: { USERLAND } } })),
-			{ test: { ...lane, name: "lab", include: ["test/lab/*.test.ts"], exclude: [...second, ...found, ...alone] } },
+			{
+				test: {
+					...lane,
+					name: "lab",
+					include: ["test/lab/*.test.ts"],
+					exclude: [...second, ...found, ...apart, ...alone],
+				},
+			},
 			{ test: { ...lane, name: "second", include: second, env: { LAB_ESTATE: "second" } } },
 			{ test: { ...lane, name: "found", include: found } },
+			{ test: { ...lane, name: "apart", include: apart } },
 			{ test: { ...lane, name: "alone", include: alone } },
 		],
 	},

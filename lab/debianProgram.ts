@@ -27,8 +27,10 @@ export async function debianProgram(step: Step, path: string, packages: string[]
 			await step.run("apt-get", download, { cwd: half });
 		}
 		await step.run("sh", ["-c", 'for package in *.deb; do dpkg -x "$package" . && rm "$package"; done'], { cwd: half });
-		await rm(folder, { recursive: true, force: true });
-		await rename(half, folder);
+		await rename(half, folder).catch(async (error: NodeJS.ErrnoException) => {
+			if (!["ENOTEMPTY", "EEXIST"].includes(error.code ?? "")) throw error;
+			await rm(half, { recursive: true }); // Somebody else was quicker, and may use it already.
+		});
 	}
 	const libraries = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu", "usr/lib/aarch64-linux-gnu"];
 	return { path: join(folder, path), libraries: libraries.map((name) => join(folder, name)).join(":") };

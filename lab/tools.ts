@@ -89,13 +89,16 @@ export async function provide(
 	const cached = await exists(target);
 	if (!cached) await build(tool, target, step, showProgress);
 	if (link) {
-		await rm(link, { force: true });
+		// Renamed into place: whoever starts it meanwhile has one of the two.
+		const half = `${link}.half-${process.pid}`;
 		// Not a symlink: pulumi looks for its language host beside its own real path.
-		if (tool.startedBy === undefined) await hardLink(target, link);
+		if (tool.startedBy === undefined) await hardLink(target, half);
 		else {
 			const script = await readFile(join(checkout, "lab", tool.startedBy), "utf8");
-			await writeFile(link, `#!/bin/sh\nhost='${target}'\n${script}`, { mode: 0o755 });
+			await writeFile(half, `#!/bin/sh\nhost='${target}'\n${script}`, { mode: 0o755 });
 		}
+		await rename(half, link);
+		await rm(half, { force: true }); // Two names of one file are left as they are by a rename.
 	}
 	return cached ? "cached" : "built";
 }

@@ -18,7 +18,7 @@ const folder = await mkdtemp(join(tmpdir(), "test-results-"));
 const all: Results = { passed: 0, failed: 0, skipped: 0, files: {}, failures: [] };
 
 const [second] = await Promise.all([startSecondEstate(), vitest("unit"), onBareMachines()]);
-await Promise.all([vitest("lab").then(() => vitest("found")), second && vitest("second")]);
+await Promise.all([vitest("lab").then(() => vitest("found")), second && vitest("second"), vitest("apart")]);
 await vitest("alone");
 
 const slowest = Object.entries(all.files).sort(([, a], [, b]) => b - a);

@@ -41,11 +41,11 @@ if [ "$(wc -l </run/fault/calls)" = "$(cat /run/fault/at)" ] || { [ -s /run/faul
 fi
 exec "$real" "$@"
 `;
-const arm = (kind: "kill" | "hold", at: number | "never", match = "") =>
-	onVm(
-		`/usr/bin/rm -rf /run/fault; mkdir /run/fault; : >/run/fault/calls; echo ${at} >/run/fault/at; printf '${match}' >/run/fault/match; echo ${kind} >/run/fault/kind; : >/run/fault/hold`,
-	);
-const disarm = () => onVm("/usr/bin/rm -rf /run/fault") /* not the wrapped one */;
+const armed = (kind: "kill" | "hold", at: number | "never", match = "") =>
+	`/usr/bin/rm -rf /run/fault; mkdir /run/fault; : >/run/fault/calls; echo ${at} >/run/fault/at; printf '${match}' >/run/fault/match; echo ${kind} >/run/fault/kind; : >/run/fault/hold`;
+const arm = (...how: Parameters<typeof armed>) => onVm(armed(...how));
+const disarmed = "/usr/bin/rm -rf /run/fault"; // Not the wrapped one.
+const disarm = () => onVm(disarmed);
 
 beforeAll(async () => {
 	await begin();
@@ -101,25 +101,27 @@ describe("the far side dies at any of its steps", () => {
 	});
 	type State = Properties & { owed: string[]; interrupted: boolean; files: Record<string, { content: string }> };
 	const read = async (state: Properties) => (await FileSet.read?.("crash-test", state, context))?.state as State;
-	const wipe = () => onVm(`rm -rf ${ROOT} /var/lib/pulumi-host/crash-test`);
-	afterAll(wipe);
+	const STATE = "/var/lib/pulumi-host/crash-test";
+	const wiped = `rm -rf ${ROOT} ${STATE}`;
+	afterAll(() => onVm(`${wiped} ${ROOT}.kept ${STATE}.kept`));
 
 	it("files are old or new, never torn; what became new is owed; the next update finishes", async () => {
 		const [before, wanted] = [await inputs("old"), await inputs("new")];
 		const content = (properties: Properties, path: string) => (properties as State).files[path]?.content;
 		const seen = { untouched: 0, between: 0, done: 0 };
+		const state = (await FileSet.create(before, context)).state;
+		await onVm(
+			`cd ${STATE} && mkdir verified && cp revisions/* verified/ && cp -a ${ROOT} ${ROOT}.kept && cp -a . ../$(basename ${STATE}).kept`,
+		);
 		for (let step = 1; ; step++) {
-			await wipe();
-			await disarm();
-			const state = (await FileSet.create(before, context)).state;
-			await onVm("cd /var/lib/pulumi-host/crash-test && mkdir verified && cp revisions/* verified/");
-			await arm("kill", step);
+			await onVm(
+				`${wiped} && cp -a ${ROOT}.kept ${ROOT} && cp -a ${STATE}.kept ${STATE} && { ${armed("kill", step)}; }`,
+			);
 			const outcome = await FileSet.update("crash-test", state, wanted, context).then(
 				() => "finished",
 				() => "died",
 			);
-			const calls = Number(await onVm("wc -l </run/fault/calls"));
-			await disarm();
+			const calls = Number(await onVm(`wc -l </run/fault/calls; ${disarmed}`));
 			if (calls < step) {
 				expect(outcome).toBe("finished");
 				expect(step).toBeGreaterThan(15);

@@ -5,10 +5,9 @@ import { glob, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { proxmox } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { checkout, docker, env, onVm, run } from "./lab.ts";
+import { checkout, env, onVm, run } from "./lab.ts";
 
 const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
 const lab = (...args: string[]) =>
@@ -188,26 +187,5 @@ describe("Pulumi.lab.yaml", () => {
 		expect(text).not.toContain(env("LAB_REGISTRY_PASSWORD"));
 		expect(text).not.toContain("PRIVATE KEY");
 		expect(await readFile(join(paths.keys, "login"), "utf8")).toContain("PRIVATE KEY");
-	});
-});
-
-describe("a Docker engine that died", () => {
-	it("is stopped by lab-down, and brought back by make lab, whatever it left", async () => {
-		const pid = (await readFile(join(paths.run, "docker.pid"), "utf8").catch(() => "")).trim();
-		if (pid === "") return; // The engine is this machine's own, and not ours to kill.
-		process.kill(Number(pid), "SIGKILL");
-		expect((await make("lab")).output).toContain("The lab is up");
-
-		// A container on the host's network, after which something stays mounted there.
-		const image = (await docker("inspect", "--format", "{{.Config.Image}}", proxmox.container)).stdout;
-		await docker("run", "--rm", "--network", "host", "--entrypoint", "true", image);
-		const again = (await readFile(join(paths.run, "docker.pid"), "utf8")).trim();
-		process.kill(Number(again), "SIGKILL");
-		expect((await make("lab-down")).output).toContain("the lab is down");
-		const { stdout } = await run("pgrep", ["--full", "--list-full", paths.run]);
-		expect(stdout).toBe("");
-		expect((await make("lab-status")).output).toMatch(/^registry VM +absent/m);
-
-		expect((await make("lab")).output).toContain("The lab is up");
 	});
 });

@@ -1,16 +1,15 @@
-/** The state in a bucket and in a database: locks, a run that is killed, a server that goes away, a move of the estate. */
+/** The state in a bucket and in a database: locks, a run that is killed, a server that goes away; and Vault's key for it. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, cp, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { access, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { hostname, tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { lockOwner } from "../../scripts/stackLock.ts";
-import { begin, checkout, type Outcome, pulumi, run } from "./lab.ts";
-import { postgres, type StateServer, s3 } from "./stateServers.ts";
+import { checkout, type Outcome, pulumi, run } from "./lab.ts";
+import { type StateServer, stateServers } from "./stateServers.ts";
 
 /** Says that it runs, and ends when it may. */
 const PROGRAM = `
@@ -25,11 +24,6 @@ module.exports = async () => {
 `;
 
 const SECRET = "a-secret-token";
-
-const servers = [
-	{ name: "a bucket of an S3-compatible server", open: s3 },
-	{ name: "a PostgreSQL database", open: postgres },
-];
 
 /** A project with one stack, whose updates hold the lock until they may end. */
 interface Project extends AsyncDisposable {
@@ -85,7 +79,7 @@ async function succeeds(asked: Promise<Outcome>): Promise<Outcome> {
 }
 
 // At once, each with a stack of its own: most of it is waiting.
-describe.concurrent.each(servers)("a state in $name", ({ open }) => {
+describe.concurrent.each(stateServers)("a state in $name", ({ open }) => {
 	let server: StateServer;
 	beforeAll(async () => {
 		server = await open();
@@ -141,45 +135,6 @@ describe.concurrent.each(servers)("a state in $name", ({ open }) => {
 		expect((await made.stack("stack", "output", "token", "--show-secrets")).stdout).toBe(SECRET);
 		await succeeds(made.stack("up", "--yes", "--skip-preview"));
 	}, 300_000); // Pulumi tries for long.
-});
-
-describe.concurrent("the estate's state", () => {
-	let folder: string;
-	const opened: StateServer[] = [];
-	beforeAll(async () => {
-		await begin();
-		folder = await mkdtemp(join(tmpdir(), "state-move-"));
-	});
-	afterAll(async () => {
-		for (const server of opened) await server[Symbol.asyncDispose]();
-		await rm(folder, { recursive: true });
-	});
-
-	/** As the runbook has it: the stack is made with its file as it is, and filled with the copy. */
-	async function restore(copy: string, env: Record<string, string>): Promise<void> {
-		const machine = await mkdtemp(join(folder, "machine-"));
-		for (const name of ["Pulumi.yaml", `Pulumi.${STACK}.yaml`]) await cp(join(checkout, name), join(machine, name));
-		for (const args of [
-			["stack", "init", STACK],
-			["stack", "import", "--stack", STACK, "--file", copy],
-		])
-			await succeeds(pulumi(args, machine, env));
-	}
-
-	it("goes from a folder to a bucket and on to a database, and nothing is to be done after", async () => {
-		let from: Record<string, string> = {};
-		for (const { name, open } of servers) {
-			const server = await open();
-			opened.push(server);
-			const copy = join(folder, "copy.json");
-			await succeeds(pulumi(["stack", "export", "--stack", STACK, "--file", copy], checkout, from));
-			await restore(copy, server.env);
-			const check = ["preview", "--refresh", "--expect-no-changes", "--stack", STACK];
-			const { exitCode, output } = await pulumi(check, checkout, server.env);
-			expect(exitCode, `${name}: ${output}`).toBe(0);
-			from = server.env;
-		}
-	});
 });
 
 describe.concurrent("Vault's transit engine", () => {

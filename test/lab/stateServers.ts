@@ -23,7 +23,7 @@ const BUCKET = "pulumi";
 const asNobody = process.getuid?.() === 0 ? ["unshare", "--user", "--map-user=65534", "--map-group=65534"] : ["env"];
 
 /** versitygw, whose buckets are folders. */
-export async function s3(): Promise<StateServer> {
+async function s3(): Promise<StateServer> {
 	await provide(VERSITYGW, () => {});
 	const program = await builtPath(VERSITYGW);
 	const folder = await mkdtemp(join(tmpdir(), "state-s3-"));
@@ -43,7 +43,7 @@ export async function s3(): Promise<StateServer> {
 }
 
 /** PostgreSQL 15, as Debian 12 has it. */
-export async function postgres(): Promise<StateServer> {
+async function postgres(): Promise<StateServer> {
 	const libraries = ["libicu72", "libldap-2.5-0", "libsasl2-2", "libxml2", "libpq5"];
 	const path = "/usr/lib/postgresql/15/bin/postgres";
 	const program = await debianProgram(new Step("postgres"), path, ["postgresql-15", ...libraries]);
@@ -59,6 +59,12 @@ export async function postgres(): Promise<StateServer> {
 		PULUMI_BACKEND_URL: `postgres://pulumi@127.0.0.1:${port}/postgres?sslmode=disable`,
 	});
 }
+
+/** Each kind that the state is tried with. */
+export const stateServers = [
+	{ name: "a bucket of an S3-compatible server", open: s3 },
+	{ name: "a PostgreSQL database", open: postgres },
+];
 
 interface Server {
 	program: string;

@@ -1,0 +1,30 @@
+/** The engine that the lab started itself, with all that runs in it, dies. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { proxmox } from "../../lab/estate.ts";
+import { paths } from "../../lab/paths.ts";
+import { checkout, docker, run } from "./lab.ts";
+
+const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
+
+it("a Docker engine that died is stopped by lab-down, and brought back by make lab, whatever it left", async ({
+	skip,
+}) => {
+	const pid = (await readFile(join(paths.run, "docker.pid"), "utf8").catch(() => "")).trim();
+	if (pid === "") skip("the engine is this machine's own, and not ours to kill");
+	process.kill(Number(pid), "SIGKILL");
+	expect((await make("lab")).output).toContain("The lab is up");
+
+	// A container on the host's network, after which something stays mounted there.
+	const image = (await docker("inspect", "--format", "{{.Config.Image}}", proxmox.container)).stdout;
+	await docker("run", "--rm", "--network", "host", "--entrypoint", "true", image);
+	const again = (await readFile(join(paths.run, "docker.pid"), "utf8")).trim();
+	process.kill(Number(again), "SIGKILL");
+	expect((await make("lab-down")).output).toContain("the lab is down");
+	const { stdout } = await run("pgrep", ["--full", "--list-full", paths.run]);
+	expect(stdout).toBe("");
+	expect((await make("lab-status")).output).toMatch(/^registry VM +absent/m);
+
+	expect((await make("lab")).output).toContain("The lab is up");
+});
