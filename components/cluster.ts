@@ -12,7 +12,15 @@ import { kubernetesClient } from "./kubernetesClient.ts";
  * `reportAdoptions` says beforehand.
  */
 export function clusterProvider(context: string | undefined, aliases: string[]): kubernetes.Provider {
-	const args = { upsertExistingObjects: true, ...(context !== undefined && { context }) };
+	const args = {
+		upsertExistingObjects: true,
+		// Without it, the API server refuses what somebody else has set otherwise, be it Terraform or a dashboard.
+		enablePatchForce: true,
+		// Without these, what changes is deleted first, and a probe that starts in that moment fails.
+		enableConfigMapMutable: true,
+		enableSecretMutable: true,
+		...(context !== undefined && { context }),
+	};
 	return new kubernetes.Provider("cluster", args, {
 		aliases,
 		// Handed a kubeconfig, the published plugin leaves a copy of it in the temporary folder, token and all. Left

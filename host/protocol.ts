@@ -43,6 +43,8 @@ export interface ResourceType {
 	check(inputs: Properties): { inputs: Properties; failures: Record<string, string> };
 	/** Compares the state with new inputs; an empty result means that nothing has to be done. */
 	diff(state: Properties, inputs: Properties): Diff;
+	/** Whether a resource that has to be replaced is deleted before the new one is made; without it, after. */
+	deletesFirst?(state: Properties, inputs: Properties): boolean;
 	create(inputs: Properties, context: Context): Promise<{ id: string; state: Properties }>;
 	/** Returns what is really there, or undefined where the resource is gone. Without it, the state is believed. */
 	read?(
@@ -160,11 +162,10 @@ class Service {
 					);
 			}),
 			diff: unary(async (request: InstanceType<typeof proto.DiffRequest>) => {
-				const diff = (await typeOf(request.getUrn())).diff(
-					properties(request.getOlds()),
-					properties(request.getNews()),
-				);
-				return diffResponse(diff);
+				const type = await typeOf(request.getUrn());
+				const [state, inputs] = [properties(request.getOlds()), properties(request.getNews())];
+				const response = diffResponse(type.diff(state, inputs));
+				return response.setDeletebeforereplace(type.deletesFirst?.(state, inputs) ?? false);
 			}),
 			create: unary(async (request: InstanceType<typeof proto.CreateRequest>) => {
 				const urn = request.getUrn();

@@ -82,8 +82,50 @@ it("does not take over an object that somebody else made", async () => {
 	expect(await live()).toBe("3");
 });
 
-it("takes it over without a word where it is told to: so the program says it before (test/lab/takeOver.test.ts looks)", async () => {
+/** Writes that into the object, as somebody else. */
+const write = (manager: string, value: string) =>
+	docker(
+		...kubectl("--namespace", NAMESPACE, "patch", "configmap", "it", "--field-manager", manager),
+		...["--type", "merge", "--patch", `{"data":{"a":"${value}"}}`],
+	);
+const uid = async () =>
+	(await docker(...kubectl("--namespace", NAMESPACE, "get", "configmap", "it", "--output", "jsonpath={.metadata.uid}")))
+		.stdout;
+
+it("takes it over where it is told to, but for what others have set otherwise: so the program says that, too", async () => {
+	await write("Terraform", "theirs");
 	const { exitCode, output } = await up({ a: "4" }, { upsertExistingObjects: true });
+	expect(exitCode).not.toBe(0);
+	expect(output).toMatch(/field conflict[\s\S]*conflict with "Terraform"/);
+	expect(await live()).toBe("theirs");
+});
+
+it("takes it over without a word where it is told to: so the program says it before (test/lab/takeOver.test.ts looks)", async () => {
+	const { exitCode, output } = await up({ a: "4" }, { upsertExistingObjects: true, enablePatchForce: true });
 	expect(exitCode, output).toBe(0);
 	expect(await live()).toBe("4");
+});
+
+it("deletes a ConfigMap whose data changes and makes it anew, unless it is told to change it: so the program tells it to", async () => {
+	const before = await uid();
+	expect((await up({ a: "5" }, { enableConfigMapMutable: true })).exitCode).toBe(0);
+	expect([await live(), await uid()]).toEqual(["5", before]);
+	const { exitCode, output } = await up({ a: "6" });
+	expect(exitCode, output).toBe(0);
+	expect(await live()).toBe("6");
+	expect(await uid()).not.toBe(before);
+});
+
+it.each([
+	["kubectl-edit", {}, "8"],
+	["a-dashboard", {}, "by hand"],
+	["a-dashboard", { enablePatchForce: true }, "8"],
+])("where %s changed it by hand, with %j: after the next update it has %j", async (manager, settings, value) => {
+	const mutable = { enableConfigMapMutable: true, ...settings };
+	expect((await up({ a: "7" }, mutable)).exitCode).toBe(0);
+	await write(manager, "by hand");
+	const { exitCode, output } = await up({ a: "8" }, mutable);
+	expect(exitCode === 0, output).toBe(value === "8");
+	expect(await live()).toBe(value);
+	await write("kubectl", "8");
 });

@@ -1,8 +1,15 @@
 /**
  * A stand-in for the published plugin `kubernetes` 4.34, for a lab that can't have that one: server-side apply of
  * just the kinds that this program declares, to a real API server. What the cluster adds by itself is not drift; a
- * declared field that differs is, and an object that exists
- * already is taken over only with `upsertExistingObjects`, and then without a word. Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
+ * declared field that differs is. As with the published plugin:
+ *
+ * - An object that exists already is taken over only with `upsertExistingObjects`, and then without a word.
+ * - A field that somebody else has set otherwise fails the update, unless that was kubectl, in an object that is the
+ *   program's already. `enablePatchForce` takes it from anybody.
+ * - A ConfigMap whose data changes is deleted and made anew, unless `enableConfigMapMutable` is set; a Secret, unless
+ *   `enableSecretMutable` is.
+ *
+ * Left out, and refused: auto-naming, waiting for readiness, `renderYamlToDirectory`.
  */
 import { randomInt } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -11,19 +18,33 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { Agent, request } from "undici";
 import { parse } from "yaml";
-import type { Diff, Properties, ResourceType } from "../../../host/protocol.ts";
+import type { Diff, Properties, PropertyChange, ResourceType } from "../../../host/protocol.ts";
 
-/** By type token: where the API server has objects of that kind. */
-const paths: Record<string, string> = {
-	"kubernetes:core/v1:ConfigMap": "api/v1/namespaces/NAMESPACE/configmaps",
-	"kubernetes:core/v1:Secret": "api/v1/namespaces/NAMESPACE/secrets",
-	"kubernetes:batch/v1:CronJob": "apis/batch/v1/namespaces/NAMESPACE/cronjobs",
-	"kubernetes:monitoring.coreos.com/v1:PrometheusRule":
-		"apis/monitoring.coreos.com/v1/namespaces/NAMESPACE/prometheusrules",
+interface Kind {
+	/** Where the API server has objects of it. */
+	path: string;
+	/** What can't be changed in place, unless that setting of the provider is true. */
+	replaced?: { properties: string[]; unless: string };
+}
+
+/** By type token. */
+const kinds: Record<string, Kind> = {
+	"kubernetes:core/v1:ConfigMap": {
+		path: "api/v1/namespaces/NAMESPACE/configmaps",
+		replaced: { properties: ["data", "binaryData"], unless: "enableConfigMapMutable" },
+	},
+	"kubernetes:core/v1:Secret": {
+		path: "api/v1/namespaces/NAMESPACE/secrets",
+		replaced: { properties: ["type", "stringData", "data"], unless: "enableSecretMutable" },
+	},
+	"kubernetes:batch/v1:CronJob": { path: "apis/batch/v1/namespaces/NAMESPACE/cronjobs" },
+	"kubernetes:monitoring.coreos.com/v1:PrometheusRule": {
+		path: "apis/monitoring.coreos.com/v1/namespaces/NAMESPACE/prometheusrules",
+	},
 };
 
 export const types: Record<string, ResourceType> = Object.fromEntries(
-	Object.entries(paths).map(([token, path]) => [token, kind(path)]),
+	Object.entries(kinds).map(([token, kind]) => [token, resourceType(kind)]),
 );
 
 interface Cluster {
@@ -33,14 +54,16 @@ interface Cluster {
 }
 
 let cluster: Cluster | undefined;
-let upserts = false;
+let settings: Properties = {};
+const isSet = (setting: string) => settings[setting] === true || settings[setting] === "true";
 
 /**
  * Takes the provider's `kubeconfig`, a text or a path, and leaves a copy of it in the temporary folder, as the published
  * plugin does; without one, uses the file that KUBECONFIG names.
  */
-export function configure({ kubeconfig, context, upsertExistingObjects }: Properties): void {
-	upserts = upsertExistingObjects === true || upsertExistingObjects === "true";
+export function configure(given: Properties): void {
+	settings = given;
+	const { kubeconfig, context } = given;
 	const path = process.env["KUBECONFIG"];
 	if (typeof kubeconfig === "string") {
 		const text = kubeconfig.startsWith("/") ? readFileSync(kubeconfig, "utf8") : kubeconfig;
@@ -73,17 +96,32 @@ interface Metadata {
 	namespace?: unknown;
 }
 
-function kind(path: string): ResourceType {
+/** Whose fields the published plugin takes from them before it applies its own; the beginnings of their names. */
+const YIELDING = ["kubectl", "before-first-apply", "pulumi-kubernetes"];
+
+function resourceType({ path, replaced }: Kind): ResourceType {
 	const metadata = (inputs: Properties) => (inputs["metadata"] ?? {}) as Metadata;
 	const collection = (inputs: Properties) => path.replace("NAMESPACE", String(metadata(inputs).namespace));
 	const url = (id: string) => {
 		const [namespace, name] = id.split("/") as [string, string];
 		return `${path.replace("NAMESPACE", namespace)}/${name}`;
 	};
-	const apply = async (inputs: Properties): Promise<Properties> => {
-		const query = "?fieldManager=pulumi-kubernetes-lab&force=true";
-		const { status, object } = await ask("PATCH", `${collection(inputs)}/${metadata(inputs).name}${query}`, inputs);
+	const place = (inputs: Properties) => `${collection(inputs)}/${metadata(inputs).name}`;
+	const apply = async (inputs: Properties, yielding: string[]): Promise<Properties> => {
+		const patch = (force: boolean) => ask("PATCH", `${place(inputs)}?${MANAGER}&force=${force}`, inputs);
+		let { status, object } = await patch(isSet("enablePatchForce"));
+		const others = status === 409 ? managersIn(object) : [];
+		if (others.length > 0) {
+			const strangers = others.filter((other) => !yielding.some((name) => other.startsWith(name)));
+			if (strangers.length > 0) throw new Error(`Server-Side Apply field conflict detected.\n: ${object["message"]}`);
+			({ status, object } = await patch(true));
+		}
 		if (status > 299) throw new Error(`the API server refused it: ${object["message"] ?? status}`);
+		return declared(inputs, object) as Properties;
+	};
+	const make = async (inputs: Properties): Promise<Properties> => {
+		const { status, object } = await ask("POST", `${collection(inputs)}?${MANAGER}`, inputs);
+		if (status > 299) throw new Error(`${object["message"] ?? status}`);
 		return declared(inputs, object) as Properties;
 	};
 	return {
@@ -98,19 +136,28 @@ function kind(path: string): ResourceType {
 			const [before, after] = [metadata(state), metadata(inputs)];
 			for (const key of ["name", "namespace"] as const)
 				if (before[key] !== after[key]) diff[`metadata.${key}`] = "update-replace";
-			for (const key of new Set([...Object.keys(state), ...Object.keys(inputs)]))
-				if (!isDeepStrictEqual(state[key], inputs[key])) differences(diff, key, state[key], inputs[key]);
+			for (const key of new Set([...Object.keys(state), ...Object.keys(inputs)])) {
+				if (isDeepStrictEqual(state[key], inputs[key])) continue;
+				const found: Diff = {};
+				differences(found, key, state[key], inputs[key]);
+				const isReplaced = replaced?.properties.includes(key) && !isSet(replaced.unless);
+				for (const [path, change] of Object.entries(found))
+					diff[path] = isReplaced ? (`${change}-replace` as PropertyChange) : change;
+			}
 			return diff;
 		},
+		// Two can't have one name.
+		deletesFirst: (state, inputs) => place(state) === place(inputs),
 		async create(inputs, { preview }) {
 			const { namespace, name } = metadata(inputs);
 			const id = `${namespace}/${name}`;
 			if (preview) return { id, state: inputs };
-			if (!upserts && (await ask("GET", url(id))).status !== 404)
-				throw new Error(
-					`resource "${id}" was not successfully created by the Kubernetes API server: it already exists`,
-				);
-			return { id, state: await apply(inputs) };
+			try {
+				return { id, state: await (isSet("upsertExistingObjects") ? apply(inputs, []) : make(inputs)) };
+			} catch (error) {
+				const { message } = error as Error;
+				throw new Error(`resource ${id} was not successfully created by the Kubernetes API server: ${message}`);
+			}
 		},
 		async read(id, state) {
 			const { status, object } = await ask("GET", url(id));
@@ -120,7 +167,7 @@ function kind(path: string): ResourceType {
 			return { state: live, inputs: live };
 		},
 		async update(_, __, inputs, { preview }) {
-			return preview ? inputs : apply(inputs);
+			return preview ? inputs : apply(inputs, YIELDING);
 		},
 		async delete(id) {
 			const { status, object } = await ask("DELETE", `${url(id)}?propagationPolicy=Background`);
@@ -129,13 +176,26 @@ function kind(path: string): ResourceType {
 	};
 }
 
-async function ask(method: "GET" | "PATCH" | "DELETE", path: string, body?: Properties) {
+const MANAGER = "fieldManager=pulumi-kubernetes-lab";
+
+/** Who else has set what was to be applied, in the API server's answer. */
+function managersIn(answer: Properties): string[] {
+	const { causes = [] } = (answer["details"] ?? {}) as { causes?: { reason?: string; message?: string }[] };
+	return causes.flatMap(({ reason, message = "" }) =>
+		reason === "FieldManagerConflict" ? [/^conflict with "([^"]*)"/.exec(message)?.[1] ?? message] : [],
+	);
+}
+
+async function ask(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: Properties) {
 	if (cluster === undefined) throw new Error("there is no kubeconfig: neither the provider nor KUBECONFIG has one");
 	const { server, token, agent } = cluster;
 	const response = await request(`${server}/${path}`, {
 		method,
 		dispatcher: agent,
-		headers: { authorization: `Bearer ${token}`, "content-type": "application/apply-patch+yaml" },
+		headers: {
+			authorization: `Bearer ${token}`,
+			"content-type": method === "POST" ? "application/json" : "application/apply-patch+yaml",
+		},
 		...(body && { body: JSON.stringify(body) }),
 	});
 	return { status: response.statusCode, object: (await response.body.json()) as Properties };
