@@ -48,18 +48,24 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 			const { name, namespace } = metadata;
 			const live = found[i];
 			if (live === undefined) return false;
-			const managers = (live.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
-			if (managers.some((manager) => manager.startsWith(OURS))) return true;
+			const fields = live.metadata?.managedFields ?? [];
+			const managers = fields.map(({ manager = "" }) => manager);
+			const isOurs = managers.some((manager) => manager.startsWith(OURS));
 			const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
-			await pulumi.log.warn(
-				`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
-			);
-			const beside = containersBeside(live, declared);
+			if (!isOurs)
+				await pulumi.log.warn(
+					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
+				);
+			// Of an object that is ours, the plugin makes kubectl's fields ours, too, and so takes them away.
+			const stays = (entry: string) =>
+				!isOurs || fields.some((one) => !one.manager?.startsWith("kubectl") && hasEntry(one.fieldsV1, entry));
+			const beside =
+				kind === "CronJob" ? entriesBeside(live.spec, declared.spec).filter(({ entry }) => stays(entry)) : [];
 			if (beside.length > 0)
 				await pulumi.log.warn(
-					`${kind} ${namespace}/${name} has containers that are not declared (${beside.join(", ")}), and they would run beside the declared ones: delete it before the update (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
+					`${kind} ${namespace}/${name} has what is not declared (${beside.map(({ list, entry }) => `${list}: ${entry}`).join(", ")}), and an update leaves that in it: delete it before the update, which makes it anew (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
 				);
-			return false;
+			return isOurs;
 		});
 		return !(await Promise.all(ours)).some(Boolean);
 	} catch (error) {
@@ -86,22 +92,38 @@ async function inThread(question: Question): Promise<(Live | undefined)[]> {
 }
 
 /**
- * The names of the containers of a CronJob's pods that are not declared. The API server merges lists of containers by
- * name, so what somebody else wrote stays.
+ * What lists of named things, such as containers and their variables, have that is not declared. The API server merges
+ * such lists by name, so that what somebody else wrote stays beside what is declared.
  */
-export function containersBeside(found: object, declared: object): string[] {
-	const names = (object: object) => {
-		const { spec } = object as { spec?: { jobTemplate?: { spec?: { template?: { spec?: Pod } } } } };
-		const pod = spec?.jobTemplate?.spec?.template?.spec;
-		return [...(pod?.containers ?? []), ...(pod?.initContainers ?? [])].map(({ name }) => name);
-	};
-	const ours = names(declared);
-	return names(found).filter((name) => !ours.includes(name));
+export function entriesBeside(found: unknown, declared: unknown, list = ""): { list: string; entry: string }[] {
+	if (Array.isArray(found)) {
+		if (!found.every(isNamed)) return [];
+		const ours = Array.isArray(declared) ? declared.filter(isNamed) : [];
+		return found.flatMap((one) => {
+			const same = ours.find(({ name }) => name === one.name);
+			return same === undefined ? [{ list, entry: one.name }] : entriesBeside(one, same, list);
+		});
+	}
+	if (!isObject(found)) return [];
+	return Object.entries(found).flatMap(([key, value]) =>
+		entriesBeside(value, isObject(declared) ? declared[key] : undefined, key),
+	);
 }
 
-interface Pod {
-	containers?: { name: string }[];
-	initContainers?: { name: string }[];
+/** Whether fields, as the API server notes who owns them, have an entry of that name in a list. */
+function hasEntry(fields: unknown, name: string): boolean {
+	return (
+		isObject(fields) &&
+		Object.entries(fields).some(([key, inner]) => key === `k:{"name":${JSON.stringify(name)}}` || hasEntry(inner, name))
+	);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+	return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isNamed(value: unknown): value is { name: string } {
+	return isObject(value) && typeof value["name"] === "string";
 }
 
 /** A secret with which the cluster's nodes log in to a registry. */

@@ -7,6 +7,8 @@ export interface Named {
 	apiVersion: string;
 	kind: string;
 	metadata: { name: string; namespace: string };
+	/** What is declared of it, where its kind has that. */
+	spec?: unknown;
 }
 
 /** Which of the objects are in the cluster of that context of the kubeconfig. */
@@ -17,7 +19,8 @@ export interface Question {
 
 /** An object in the cluster: who wrote it, and the rest as it is. */
 export interface Live {
-	metadata?: { managedFields?: { manager?: string }[] };
+	metadata?: { managedFields?: { manager?: string; fieldsV1?: unknown }[] };
+	spec?: unknown;
 }
 
 /** In the order of the question, undefined for what is not there; or why it is not known. */

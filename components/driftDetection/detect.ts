@@ -1,7 +1,7 @@
 /** Looks at a stack by Pulumi's Automation API, without changing it, its state, or which stack is selected. */
 import { CommandError, type EngineEvent, LocalWorkspace, Stack } from "@pulumi/pulumi/automation/index.js";
 import type { Accepted } from "./args.ts";
-import { Gatherer, type StackReport } from "./report.ts";
+import { type DriftedResource, Gatherer, type StackReport } from "./report.ts";
 
 export interface Look {
 	/** The folder with Pulumi.yaml. */
@@ -25,15 +25,32 @@ export async function detect(look: Look): Promise<StackReport> {
 	const { stack } = look;
 	look.progress(`${stack}: pulumi up`);
 	const gatherer = new Gatherer();
-	const names = report.drifted.map(({ name }) => name).join(", ");
 	const failure = await run(look, async (opened, signal) => {
 		await opened.up({ color: "never", signal, onEvent: (event) => gatherer.take(event) });
 	});
 	if (failure !== undefined) {
 		const reasons = gatherer.problems(failure).map(mask(look.secrets)).join("\n");
-		return { ...report, state: "error", errors: [`pulumi up, which was to put back ${names}, failed: ${reasons}`] };
+		return {
+			...report,
+			state: "error",
+			errors: [`pulumi up, which was to put back ${listed(report.drifted)}, failed: ${reasons}`],
+		};
 	}
-	return { ...(await preview(look)), fixed: `pulumi up has put back ${names}` };
+	const after = await preview(look);
+	const left = new Set(after.drifted.map(({ name }) => name));
+	const [stayed, back] = [
+		report.drifted.filter(({ name }) => left.has(name)),
+		report.drifted.filter(({ name }) => !left.has(name)),
+	];
+	const said = [
+		...(back.length > 0 ? [`pulumi up has put back ${listed(back)}`] : []),
+		...(stayed.length > 0 ? [`pulumi up has run, and ${listed(stayed)} still differs`] : []),
+	];
+	return { ...after, fixed: said.join("; ") };
+}
+
+function listed(resources: DriftedResource[]): string {
+	return resources.map(({ name }) => name).join(", ");
 }
 
 async function preview(look: Look): Promise<StackReport> {

@@ -44,9 +44,16 @@ afterAll(async () => {
 	await rm(folder, { recursive: true });
 });
 
-async function up(data: object, provider: object = {}) {
+async function declare(data: object, provider: object) {
 	await writeFile(join(folder, "args.json"), JSON.stringify({ data, provider }));
+}
+async function up(data: object, provider: object = {}) {
+	await declare(data, provider);
 	return pulumi(["up", "--yes", "--skip-preview", "--stack", "test"], folder, environment);
+}
+async function preview(data: object, provider: object) {
+	await declare(data, provider);
+	return pulumi(["preview", "--stack", "test"], folder, environment);
 }
 const live = async () =>
 	(await docker(...kubectl("--namespace", NAMESPACE, "get", "configmap", "it", "--output", "jsonpath={.data.a}")))
@@ -117,13 +124,15 @@ it("deletes a ConfigMap whose data changes and makes it anew, unless it is told 
 });
 
 it.each([
-	["kubectl-edit", {}, "8"],
-	["a-dashboard", {}, "by hand"],
-	["a-dashboard", { enablePatchForce: true }, "8"],
-])("where %s changed it by hand, with %j: after the next update it has %j", async (manager, settings, value) => {
+	["kubectl-edit", {}, "fails", "8"],
+	["a-dashboard", {}, "fails", "by hand"],
+	["a-dashboard", { enablePatchForce: true }, "succeeds", "8"],
+])("where %s changed it by hand, with %j: a preview %s, and after the next update it has %j", async (...row) => {
+	const [manager, settings, previewed, value] = row;
 	const mutable = { enableConfigMapMutable: true, ...settings };
 	expect((await up({ a: "7" }, mutable)).exitCode).toBe(0);
 	await write(manager, "by hand");
+	expect((await preview({ a: "8" }, mutable)).exitCode === 0).toBe(previewed === "succeeds");
 	const { exitCode, output } = await up({ a: "8" }, mutable);
 	expect(exitCode === 0, output).toBe(value === "8");
 	expect(await live()).toBe(value);

@@ -6,11 +6,11 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { kubectl } from "../../lab/cluster.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
-import { caches, monitoring, privateRegistry, published, registryVm } from "../../lab/estate.ts";
+import { caches, monitoring, privateRegistry, published, registryVm, STACK } from "../../lab/estate.ts";
 import { loadRules } from "../../lab/monitoring.ts";
 import { Step, until } from "../../lab/run.ts";
 import { writeMultiArchLayout } from "./image.ts";
-import { begin, docker, drift, env, leave, loggedIn, onVm, run, up, variant } from "./lab.ts";
+import { begin, checkout, docker, drift, env, leave, loggedIn, onVm, run, up, variant } from "./lab.ts";
 
 const step = new Step("test-monitoring");
 const METRIC = "registry_manifest_integrity";
@@ -345,8 +345,11 @@ describe("where Prometheus takes its rules from PrometheusRule objects", () => {
 });
 
 describe("drift in the cluster", () => {
-	it("a schedule changed by hand is seen and put back, and the credentials stay out of sight", async () => {
-		await kube("patch", "cronjob", "registry-integrity-probe", "--patch", '{"spec":{"schedule":"0 0 * * *"}}');
+	it("a schedule changed in a dashboard is seen and put back, and the credentials stay out of sight", async () => {
+		const midnight = '{"spec":{"schedule":"0 0 * * *"}}';
+		// What kubectl has set, the published plugin takes from it; what others have set, where it is told to.
+		const dashboard = ["--field-manager", "a-dashboard"];
+		await kube("patch", "cronjob", "registry-integrity-probe", "--patch", midnight, ...dashboard);
 		const seen = await drift();
 		expect(seen.output).toContain("schedule");
 		expect(seen.exitCode).not.toBe(0);
@@ -357,7 +360,9 @@ describe("drift in the cluster", () => {
 		expect((await drift()).exitCode).toBe(0);
 	});
 
-	it("a Secret changed by hand is seen, without a word of it in the output", async () => {
+	it("a Secret changed by hand is seen, without a word of it in the output, and is never away", async () => {
+		const uid = () => kube("get", "secret", "registry-integrity-probe", "--output", "jsonpath={.metadata.uid}");
+		const before = await uid();
 		const changed = Buffer.from("changed-by-hand").toString("base64");
 		await kube("patch", "secret", "registry-integrity-probe", "--patch", `{"data":{"REGISTRY_PASSWORD":"${changed}"}}`);
 		const seen = await drift();
@@ -365,6 +370,32 @@ describe("drift in the cluster", () => {
 		const password = env("LAB_REGISTRY_PASSWORD");
 		for (const secret of [password, Buffer.from(password).toString("base64"), changed])
 			expect(seen.output).not.toContain(secret);
+		await up();
+		expect((await drift()).exitCode).toBe(0);
+		expect(await uid()).toBe(before);
+	});
+
+	it("a variable that a dashboard has added stays: that is said, with what to do, and no run calls it put back", async () => {
+		const name = "registry-integrity-probe";
+		const add = async (manager: string, variable: string) => {
+			const container = { name: "probe", env: [{ name: variable, value: "1" }] };
+			const patch = { spec: { jobTemplate: { spec: { template: { spec: { containers: [container] } } } } } };
+			await kube("patch", "cronjob", name, "--patch", JSON.stringify(patch), "--field-manager", manager);
+		};
+		await add("a-dashboard", "ADDED");
+		await add("kubectl-edit", "EDITED");
+		expect((await drift()).output).toContain(
+			`CronJob monitoring/${name} has what is not declared (env: ADDED), and an update leaves that in it: delete it before the update`,
+		);
+		const fix = await run("node", ["scripts/drift.ts", "--fix", "--no-report", STACK], { cwd: checkout });
+		expect(fix.stdout).toContain(`pulumi up has run, and ${name} still differs`);
+		expect(fix.stdout).not.toContain("has put back");
+		expect(fix.exitCode).toBe(2);
+		const variables = "jsonpath={.spec.jobTemplate.spec.template.spec.containers[0].env[*].name}";
+		const left = (await kube("get", "cronjob", name, "--output", variables)).split(" ");
+		expect(left).toContain("ADDED");
+		expect(left).not.toContain("EDITED");
+		await kube("delete", "cronjob", name);
 		await up();
 		expect((await drift()).exitCode).toBe(0);
 	});

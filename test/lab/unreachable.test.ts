@@ -1,8 +1,24 @@
 /** A host that can't be reached is a difference of its own, and stops nobody else. */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { proxmox, registryVm } from "../../lab/estate.ts";
+import { kubernetes, proxmox, registryVm } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
-import { begin, docker, drift, env, hostConfig, leave, onVm, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import {
+	begin,
+	checkout,
+	docker,
+	drift,
+	env,
+	hostConfig,
+	leave,
+	onVm,
+	pulumi,
+	run,
+	up,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 const NGINX = "/opt/registry/nginx.conf";
 let changed: Variant;
@@ -64,6 +80,26 @@ it("once it is back, the next plain update finishes, and the one after changes n
 	expect((await drift()).exitCode).toBe(0);
 	const { stdout } = await pulumi(["stack", "output", "--json"]);
 	expect(JSON.parse(stdout)).toMatchObject({ unreachable: {}, deferred: [expect.stringContaining("truenas")] });
+});
+
+describe("while the cluster is down", () => {
+	beforeAll(() => docker("pause", kubernetes.container));
+	afterAll(() => docker("unpause", kubernetes.container));
+
+	it("a plain update changes nothing, and what the runbook says of that does the rest", async () => {
+		const message = "failed to read resource state due to unreachable cluster";
+		const runbook = await readFile(join(checkout, "docs/runbooks/registry-vm.md"), "utf8");
+		const row = runbook.split("\n").find((line) => line.includes(message)) ?? "";
+		const [, command] = /`(pulumi up --exclude [^`]+)`/.exec(row) ?? [];
+		await onVm(`sed -i 's/server_tokens off;/server_tokens on;/' ${NGINX}`);
+		const { exitCode, output } = await pulumi(["up", "--yes", "--skip-preview"]);
+		expect(output).toContain(message);
+		expect(exitCode).not.toBe(0);
+		expect(await onVm(`cat ${NGINX}`)).toContain("server_tokens on;");
+		const rest = await run("sh", ["-c", `${command} --yes --skip-preview --non-interactive`], { cwd: checkout });
+		expect(rest.exitCode, rest.output).toBe(0);
+		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("server_tokens off;");
+	});
 });
 
 describe("a plain update works after", () => {

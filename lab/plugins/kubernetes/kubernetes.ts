@@ -5,7 +5,7 @@
  *
  * - An object that exists already is taken over only with `upsertExistingObjects`, and then without a word.
  * - A field that somebody else has set otherwise fails the update, unless that was kubectl, in an object that is the
- *   program's already. `enablePatchForce` takes it from anybody.
+ *   program's already; a preview fails for kubectl's, too. `enablePatchForce` takes it from anybody.
  * - A ConfigMap whose data changes is deleted and made anew, unless `enableConfigMapMutable` is set; a Secret, unless
  *   `enableSecretMutable` is.
  *
@@ -18,7 +18,7 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { Agent, request } from "undici";
 import { parse } from "yaml";
-import type { Diff, Properties, PropertyChange, ResourceType } from "../../../host/protocol.ts";
+import { type Diff, type Properties, type PropertyChange, type ResourceType, UNKNOWN } from "../../../host/protocol.ts";
 
 interface Kind {
 	/** Where the API server has objects of it. */
@@ -54,6 +54,8 @@ interface Cluster {
 }
 
 let cluster: Cluster | undefined;
+/** Settled by the first request: whether the cluster answers is asked once, as by the published plugin. */
+let reached: Promise<unknown> | undefined;
 let settings: Properties = {};
 const isSet = (setting: string) => settings[setting] === true || settings[setting] === "true";
 
@@ -96,7 +98,7 @@ interface Metadata {
 	namespace?: unknown;
 }
 
-/** Whose fields the published plugin takes from them before it applies its own; the beginnings of their names. */
+/** Whose fields the published plugin takes from them before it changes an object; the beginnings of their names. */
 const YIELDING = ["kubectl", "before-first-apply", "pulumi-kubernetes"];
 
 function resourceType({ path, replaced }: Kind): ResourceType {
@@ -107,20 +109,15 @@ function resourceType({ path, replaced }: Kind): ResourceType {
 		return `${path.replace("NAMESPACE", namespace)}/${name}`;
 	};
 	const place = (inputs: Properties) => `${collection(inputs)}/${metadata(inputs).name}`;
-	const apply = async (inputs: Properties, yielding: string[]): Promise<Properties> => {
-		const patch = (force: boolean) => ask("PATCH", `${place(inputs)}?${MANAGER}&force=${force}`, inputs);
-		let { status, object } = await patch(isSet("enablePatchForce"));
-		const others = status === 409 ? managersIn(object) : [];
-		if (others.length > 0) {
-			const strangers = others.filter((other) => !yielding.some((name) => other.startsWith(name)));
-			if (strangers.length > 0) throw new Error(`Server-Side Apply field conflict detected.\n: ${object["message"]}`);
-			({ status, object } = await patch(true));
-		}
+	const apply = async (inputs: Properties, preview = false): Promise<Properties> => {
+		const query = `fieldManager=${OURS}&force=${isSet("enablePatchForce")}${preview ? "&dryRun=All" : ""}`;
+		const { status, object } = await ask("PATCH", `${place(inputs)}?${query}`, inputs);
+		if (status === 409) throw new Error(`Server-Side Apply field conflict detected.\n: ${object["message"]}`);
 		if (status > 299) throw new Error(`the API server refused it: ${object["message"] ?? status}`);
 		return declared(inputs, object) as Properties;
 	};
 	const make = async (inputs: Properties): Promise<Properties> => {
-		const { status, object } = await ask("POST", `${collection(inputs)}?${MANAGER}`, inputs);
+		const { status, object } = await ask("POST", `${collection(inputs)}?fieldManager=${OURS}`, inputs);
 		if (status > 299) throw new Error(`${object["message"] ?? status}`);
 		return declared(inputs, object) as Properties;
 	};
@@ -153,7 +150,7 @@ function resourceType({ path, replaced }: Kind): ResourceType {
 			const id = `${namespace}/${name}`;
 			if (preview) return { id, state: inputs };
 			try {
-				return { id, state: await (isSet("upsertExistingObjects") ? apply(inputs, []) : make(inputs)) };
+				return { id, state: await (isSet("upsertExistingObjects") ? apply(inputs) : make(inputs)) };
 			} catch (error) {
 				const { message } = error as Error;
 				throw new Error(`resource ${id} was not successfully created by the Kubernetes API server: ${message}`);
@@ -166,8 +163,10 @@ function resourceType({ path, replaced }: Kind): ResourceType {
 			const live = declared(state, object) as Properties;
 			return { state: live, inputs: live };
 		},
-		async update(_, __, inputs, { preview }) {
-			return preview ? inputs : apply(inputs, YIELDING);
+		async update(id, _, inputs, { preview }) {
+			if (preview && JSON.stringify(inputs).includes(UNKNOWN)) return inputs;
+			if (!preview) await inherit(url(id));
+			return apply(inputs, preview);
 		},
 		async delete(id) {
 			const { status, object } = await ask("DELETE", `${url(id)}?propagationPolicy=Background`);
@@ -176,26 +175,70 @@ function resourceType({ path, replaced }: Kind): ResourceType {
 	};
 }
 
-const MANAGER = "fieldManager=pulumi-kubernetes-lab";
+const OURS = "pulumi-kubernetes-lab";
 
-/** Who else has set what was to be applied, in the API server's answer. */
-function managersIn(answer: Properties): string[] {
-	const { causes = [] } = (answer["details"] ?? {}) as { causes?: { reason?: string; message?: string }[] };
-	return causes.flatMap(({ reason, message = "" }) =>
-		reason === "FieldManagerConflict" ? [/^conflict with "([^"]*)"/.exec(message)?.[1] ?? message] : [],
+interface ManagedFields {
+	manager: string;
+	operation: string;
+	subresource?: string;
+	fieldsV1: Properties;
+}
+
+/** Makes the fields ours that belong to those who yield: what we don't declare of them goes by the next apply. */
+async function inherit(path: string): Promise<void> {
+	const { object } = await ask("GET", path);
+	const { managedFields = [], resourceVersion } = (object["metadata"] ?? {}) as {
+		managedFields?: ManagedFields[];
+		resourceVersion?: string;
+	};
+	const [yielding, others] = [true, false].map((wanted) =>
+		managedFields.filter(
+			({ manager, subresource }) =>
+				wanted === (subresource === undefined && YIELDING.some((name) => manager.startsWith(name))),
+		),
+	) as [ManagedFields[], ManagedFields[]];
+	if (yielding.every(({ manager, operation }) => manager === OURS && operation === "Apply")) return;
+	const inherited = {
+		...(yielding[0] as ManagedFields),
+		manager: OURS,
+		operation: "Apply",
+		fieldsV1: yielding.map(({ fieldsV1 }) => fieldsV1).reduce(union),
+	};
+	const { status, object: answer } = await ask(
+		"PATCH",
+		path,
+		{
+			metadata: { resourceVersion, managedFields: [...others, inherited] },
+		},
+		"application/merge-patch+json",
+	);
+	if (status === 409) return inherit(path); // Changed meanwhile.
+	if (status > 299) throw new Error(`the API server refused it: ${answer["message"] ?? status}`);
+}
+
+function union(a: Properties, b: Properties): Properties {
+	const keys = new Set([...Object.keys(a), ...Object.keys(b)]);
+	return Object.fromEntries(
+		[...keys].map((key) => [key, union((a[key] ?? {}) as Properties, (b[key] ?? {}) as Properties)]),
 	);
 }
 
-async function ask(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: Properties) {
+async function ask(
+	method: "GET" | "POST" | "PATCH" | "DELETE",
+	path: string,
+	body?: Properties,
+	type = method === "POST" ? "application/json" : "application/apply-patch+yaml",
+) {
 	if (cluster === undefined) throw new Error("there is no kubeconfig: neither the provider nor KUBECONFIG has one");
 	const { server, token, agent } = cluster;
+	reached ??= request(`${server}/version`, { dispatcher: agent }).then(({ body }) => body.dump());
+	await reached.catch((error: Error) => {
+		throw new Error(`failed to read resource state due to unreachable cluster: ${error.message}`);
+	});
 	const response = await request(`${server}/${path}`, {
 		method,
 		dispatcher: agent,
-		headers: {
-			authorization: `Bearer ${token}`,
-			"content-type": method === "POST" ? "application/json" : "application/apply-patch+yaml",
-		},
+		headers: { authorization: `Bearer ${token}`, "content-type": type },
 		...(body && { body: JSON.stringify(body) }),
 	});
 	return { status: response.statusCode, object: (await response.body.json()) as Properties };

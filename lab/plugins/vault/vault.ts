@@ -2,8 +2,9 @@
  * A stand-in for the published plugin `vault` 7.8, for a lab that can't have that one: `kv.SecretV2` and `Policy`, by a
  * real Vault's HTTP API. As the published one does, it sends `cas` where Vault does not look for it (only `options` has
  * an effect), knows a secret again by its path, takes over what is there without a word, normalises `dataJson`, and makes
- * a child token of its own unless `skipChildToken` is set. Left out, and refused: `dataJsonWo`, `customMetadata`,
- * namespaces.
+ * a child token of its own unless `skipChildToken` is set. A secret whose newest version is deleted has the content `null`
+ * to it, and a policy that is gone an empty text: both are changed, not made. Left out, and refused: `dataJsonWo`,
+ * `customMetadata`, namespaces.
  */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -116,12 +117,13 @@ const SecretV2: ResourceType = {
 	},
 	async read(id, state) {
 		const { status, body } = await ask("GET", id);
+		// Of a deleted version, Vault answers 404 with what it knows of it.
 		const { data } = (body["data"] ?? {}) as { data?: object | null };
-		if (status === 404 || data === null || data === undefined) {
-			if (status === 404 || status === 200) return undefined;
+		if (data === undefined) {
+			if (status === 404) return undefined;
 			throw new Error(`error reading from Vault: Error making API request. URL: GET ${id} ${words(status, body)}`);
 		}
-		const live = { ...state, dataJson: normalized(data), path: id };
+		const live = { ...state, dataJson: normalized(data ?? "null"), path: id };
 		const { path: _, ...inputs } = live as Properties;
 		return { state: live, inputs };
 	},
@@ -159,10 +161,10 @@ const Policy: ResourceType = {
 	},
 	async read(id) {
 		const { status, body } = await ask("GET", `sys/policies/acl/${id}`);
-		if (status === 404) return undefined;
-		if (status > 299)
+		if (status > 299 && status !== 404)
 			throw new Error(`error reading from Vault: URL: GET sys/policies/acl/${id} ${words(status, body)}`);
-		const live = { name: id, policy: (body["data"] as { policy: string }).policy };
+		const { policy = "" } = (body["data"] ?? {}) as { policy?: string };
+		const live = { name: id, policy };
 		return { state: live, inputs: live };
 	},
 	async update(id, _, inputs, { preview }) {
