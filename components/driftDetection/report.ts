@@ -52,9 +52,10 @@ export function failed(stack: string, reason: string): StackReport {
 /** Gathers a preview's events, and forgets at once what the report does not need. */
 export class Gatherer {
 	private readonly steps = new Map<string, StepEventMetadata>();
-	private readonly errors: string[] = [];
+	/** By what is said: of which resources, where it is of one. */
+	private readonly errors = new Map<string, Set<string>>();
 	private readonly failed = new Set<string>();
-	private readonly warnings = new Set<string>();
+	private readonly warnings = new Map<string, Set<string>>();
 
 	take({ resourcePreEvent, resOpFailedEvent, diagnosticEvent }: EngineEvent): void {
 		const metadata = resourcePreEvent?.metadata;
@@ -64,14 +65,16 @@ export class Gatherer {
 		}
 		if (resOpFailedEvent) this.failed.add(nameOf(resOpFailedEvent.metadata.urn));
 		const { severity, message = "", urn = "" } = diagnosticEvent ?? {};
-		const line = `${urn && !urn.includes("pulumi:pulumi:Stack") ? `${nameOf(urn)}: ` : ""}${withoutColour(message).trim()}`;
-		if (severity === "error") this.errors.push(line);
-		if (severity === "warning") this.warnings.add(line);
+		const said = severity === "error" ? this.errors : severity === "warning" ? this.warnings : undefined;
+		const line = withoutColour(message).trim();
+		const names = said?.get(line) ?? new Set();
+		if (urn && !urn.includes("pulumi:pulumi:Stack")) names.add(nameOf(urn));
+		said?.set(line, names);
 	}
 
 	/** The errors among the events; where there are none, why the command failed. */
 	problems(failure: string | undefined): string[] {
-		const said = this.errors.filter((line) => line !== "update failed" && line !== "preview failed");
+		const said = lines(this.errors).filter((line) => line !== "update failed" && line !== "preview failed");
 		if (said.length > 0) return said;
 		const silent = [...this.failed].map((name) => `${name} failed without a word`);
 		return failure === undefined ? silent : [...silent, failure];
@@ -89,7 +92,7 @@ export class Gatherer {
 		const report: StackReport = {
 			...failed(stack, ""),
 			state: "clean",
-			notes: [...this.warnings].map(mask),
+			notes: lines(this.warnings).map(mask),
 			errors: [],
 		};
 		for (const step of this.steps.values()) {
@@ -116,6 +119,11 @@ export class Gatherer {
 		report.state = report.errors.length > 0 ? "error" : open.length > 0 ? "drift" : "clean";
 		return report;
 	}
+}
+
+/** Each of them once, with all that it is said of: a cluster that is down is said of each object in it. */
+function lines(said: Map<string, Set<string>>): string[] {
+	return [...said].map(([line, names]) => (names.size > 0 ? `${[...names].join(", ")}: ${line}` : line));
 }
 
 /** The last part of a URN. */

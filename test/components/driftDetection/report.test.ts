@@ -95,10 +95,10 @@ describe("a report", () => {
 				diagnosticEvent: { severity: "error", message, urn, color: "never" },
 			});
 		say("<{%fg 1%}>preview failed<{%reset%}>\n");
-		say("the API server does not answer\n", "urn:pulumi:lab::p::t::registry-integrity-probe");
+		for (const name of ["probe", "rules"]) say("the API server does not answer\n", `urn:pulumi:lab::p::t::${name}`);
 		const report = gatherer.report("lab", { ...options, failure: "code: 255" });
 		expect(report.state).toBe("error");
-		expect(report.errors).toEqual(["registry-integrity-probe: the API server does not answer"]);
+		expect(report.errors).toEqual(["probe, rules: the API server does not answer"]);
 	});
 
 	it("a preview that failed without a word is an error, not clean", () => {
