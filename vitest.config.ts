@@ -18,14 +18,13 @@ const second = [
 	"resolvConf",
 	"resolved",
 	"shapes",
-	"traps",
 	"upkeep",
 	"verify",
 ].map(inLab);
 /** Those that make the first estate anew, or run `make lab`, after its lane. */
 const found = ["make", "takeOver"].map(inLab);
-/** Those that have machines and a state of their own, and change nothing of either estate: beside both lanes. */
-const apart = ["alerts", "emptyMachine", "hostPlugin", "state"].map(inLab);
+/** Those that have a state of their own, and change nothing that either estate has: beside both lanes, at the beginning. */
+const apart = ["alerts", "commandPlugin", "emptyMachine", "hostPlugin", "kubernetesPlugin", "state"].map(inLab);
 /** Those that stop the lab itself, with both estates. */
 const alone = ["engine"].map(inLab);
 

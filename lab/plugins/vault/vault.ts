@@ -123,8 +123,8 @@ const SecretV2: ResourceType = {
 			if (status === 404) return undefined;
 			throw new Error(`error reading from Vault: Error making API request. URL: GET ${id} ${words(status, body)}`);
 		}
-		const live = { ...state, dataJson: normalized(data ?? "null"), path: id };
-		const { path: _, ...inputs } = live as Properties;
+		const live = { ...state, dataJson: normalized(data ?? "null"), ...outputsOf(id, data) };
+		const { path: _p, data: _d, ...inputs } = live as Properties;
 		return { state: live, inputs };
 	},
 	async update(id, _, inputs, { preview }) {
@@ -138,15 +138,20 @@ const SecretV2: ResourceType = {
 };
 
 async function writeSecret(id: string, inputs: Properties): Promise<Properties> {
-	const { dataJson, cas, options } = inputs;
-	const data = {
-		data: JSON.parse(String(dataJson)),
-		...(cas !== undefined && { cas }),
-		...(options !== undefined && { options }),
-	};
-	const { status, body } = await ask("PUT", id, data);
+	const { dataJson, cas = 0, options = {} } = inputs;
+	const data = JSON.parse(String(dataJson));
+	const { status, body } = await ask("PUT", id, { data, cas, options });
 	if (status > 299) throw new Error(`Error making API request. URL: PUT ${id} ${words(status, body)}`);
-	return { ...inputs, dataJson: normalized(dataJson), path: id };
+	return { ...inputs, dataJson: normalized(dataJson), ...outputsOf(id, data) };
+}
+
+/** What the published plugin adds: the content once more, each value a text. */
+function outputsOf(path: string, content: object | null): Properties {
+	const texts = Object.entries(content ?? {}).map(([key, value]) => [
+		key,
+		typeof value === "string" ? value : JSON.stringify(value),
+	]);
+	return { path, data: Object.fromEntries(texts) };
 }
 
 const Policy: ResourceType = {
