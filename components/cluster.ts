@@ -35,9 +35,9 @@ const OURS = "pulumi-kubernetes";
 const SYSTEM = /^(kube-|kubelet)/;
 
 /**
- * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it. Never
- * fails: what could not be looked at is said, too. Resolves with true where none of them was ever written by Pulumi, which
- * is so before the first update.
+ * In a preview, says of each object that exists and was never written by Pulumi who made it, and what becomes of it; and of
+ * each what an update would leave in it that is not declared. Never fails: what could not be looked at is said, too.
+ * Resolves with true where none of them was ever written by Pulumi, which is so before the first update.
  */
 export async function reportAdoptions(context: string | undefined, objects: Named[]): Promise<boolean> {
 	if (!pulumi.runtime.isDryRun()) return false;
@@ -48,22 +48,17 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 			const { name, namespace } = metadata;
 			const live = found[i];
 			if (live === undefined) return false;
-			const fields = live.metadata?.managedFields ?? [];
-			const managers = fields.map(({ manager = "" }) => manager);
+			const managers = (live.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
 			const isOurs = managers.some((manager) => manager.startsWith(OURS));
 			const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
 			if (!isOurs)
 				await pulumi.log.warn(
 					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
 				);
-			// Of an object that is ours, the plugin makes kubectl's fields ours, too, and so takes them away.
-			const stays = (entry: string) =>
-				!isOurs || fields.some((one) => !one.manager?.startsWith("kubectl") && hasEntry(one.fieldsV1, entry));
-			const beside =
-				kind === "CronJob" ? entriesBeside(live.spec, declared.spec).filter(({ entry }) => stays(entry)) : [];
-			if (beside.length > 0)
+			const left = kind === "CronJob" ? leftBeside(live, declared, isOurs) : [];
+			if (left.length > 0)
 				await pulumi.log.warn(
-					`${kind} ${namespace}/${name} has what is not declared (${beside.map(({ list, entry }) => `${list}: ${entry}`).join(", ")}), and an update leaves that in it: delete it before the update, which makes it anew (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
+					`${kind} ${namespace}/${name} has what is not declared (${left.join(", ")}), and an update leaves that in it: delete it before the update, which makes it anew (kubectl --namespace ${namespace} delete ${kind.toLowerCase()} ${name})`,
 				);
 			return isOurs;
 		});
@@ -89,6 +84,16 @@ async function inThread(question: Question): Promise<(Live | undefined)[]> {
 	port1.close();
 	if (answer.error !== undefined) throw new Error(answer.error);
 	return answer.found;
+}
+
+/** What an update leaves beside the declared entries, such as `env: DEBUG`. */
+function leftBeside({ metadata, spec }: Live, declared: Named, isOurs: boolean): string[] {
+	const fields = metadata?.managedFields ?? [];
+	// Of an object that is ours, the plugin makes kubectl's fields ours, too, and so takes them away.
+	const stays = (entry: string) =>
+		!isOurs || fields.some(({ manager, fieldsV1 }) => !manager?.startsWith("kubectl") && hasEntry(fieldsV1, entry));
+	const beside = entriesBeside(spec, declared.spec).filter(({ entry }) => stays(entry));
+	return beside.map(({ list, entry }) => `${list}: ${entry}`);
 }
 
 /**

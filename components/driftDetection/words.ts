@@ -67,12 +67,13 @@ export function inSlack(
 	});
 	const command = `npm run drift -- ${news.map(({ report }) => report.stack).join(" ")}`;
 	const isOpen = news.some(({ report }) => report.state !== "clean");
-	return [
-		...lines,
-		isOpen
-			? `What to do: \`${command}\` shows each difference; with \`--fix\` it is put back. Runbook: ${runbook}`
-			: "Nothing is left to do.",
-	].join("\n");
+	const wasTried = news.some(({ report }) => report.state === "drift" && report.fixed !== undefined);
+	const next = wasTried
+		? "shows each difference and what it needs, as `--fix` was not enough"
+		: "shows each difference; with `--fix` it is put back";
+	return [...lines, isOpen ? `What to do: \`${command}\` ${next}. Runbook: ${runbook}` : "Nothing is left to do."].join(
+		"\n",
+	);
 }
 
 function short({ name, action, changes }: DriftedResource): string {

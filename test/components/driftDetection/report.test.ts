@@ -161,4 +161,13 @@ describe("in words", () => {
 			":warning: *Stack lab has drifted* since 1970-01-01 00:00 UTC (2 h)\n• &lt;!channel&gt;: content of /etc/motd\nWhat to do: `npm run drift -- lab` shows each difference; with `--fix` it is put back. Runbook: r/drift.md",
 		);
 	});
+
+	it("in Slack, does not promise what --fix has just not done", () => {
+		const gatherer = events({ op: "update", name: "vm", old: file("a"), wanted: file("b"), paths: [CONTENT] });
+		const report = { ...gatherer.report("lab", options), fixed: "pulumi up has run, and vm still differs" };
+		const text = inSlack([{ report, memory: { state: "drift" } as never }], { now: 0, runbook: "r/drift.md" });
+		expect(text).toContain("pulumi up has run, and vm still differs");
+		expect(text).toContain("what it needs, as `--fix` was not enough");
+		expect(text).not.toContain("it is put back");
+	});
 });
