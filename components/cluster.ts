@@ -50,11 +50,12 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 			if (live === undefined) return false;
 			const managers = (live.metadata?.managedFields ?? []).map(({ manager = "" }) => manager);
 			const isOurs = managers.some((manager) => manager.startsWith(OURS));
-			const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
-			if (!isOurs)
+			if (!isOurs) {
+				const others = [...new Set(managers.filter((manager) => !SYSTEM.test(manager)))].join(", ") || "somebody else";
 				await pulumi.log.warn(
 					`${kind} ${namespace}/${name} exists, written by ${others}: it is taken over, and its fields become what is declared here. Take it out of there (of Terraform by "terraform state rm"), or the two undo each other's work`,
 				);
+			}
 			const left = kind === "CronJob" ? leftBeside(live, declared, isOurs) : [];
 			if (left.length > 0)
 				await pulumi.log.warn(

@@ -1,5 +1,6 @@
 /**
- * Everything: the tests that need no lab, then those of both estates side by side, then those that stop the lab itself.
+ * Everything: the tests that need no lab, then those of both estates side by side, with those that change neither beside
+ * them, then those that stop the lab itself.
  * Ends with the slowest files and one line in the form `N passed, N failed`; exit status 0 where none failed.
  */
 import { spawn } from "node:child_process";

@@ -38,10 +38,7 @@ export async function detect(look: Look): Promise<StackReport> {
 	}
 	const after = await preview(look);
 	const left = new Set(after.drifted.map(({ name }) => name));
-	const [stayed, back] = [
-		report.drifted.filter(({ name }) => left.has(name)),
-		report.drifted.filter(({ name }) => !left.has(name)),
-	];
+	const { stayed = [], back = [] } = Object.groupBy(report.drifted, ({ name }) => (left.has(name) ? "stayed" : "back"));
 	const said = [
 		...(back.length > 0 ? [`pulumi up has put back ${listed(back)}`] : []),
 		...(stayed.length > 0 ? [`pulumi up has run, and ${listed(stayed)} still differs`] : []),

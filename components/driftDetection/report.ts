@@ -52,10 +52,9 @@ export function failed(stack: string, reason: string): StackReport {
 /** Gathers a preview's events, and forgets at once what the report does not need. */
 export class Gatherer {
 	private readonly steps = new Map<string, StepEventMetadata>();
-	/** By what is said: of which resources, where it is of one. */
-	private readonly errors = new Map<string, Set<string>>();
 	private readonly failed = new Set<string>();
-	private readonly warnings = new Map<string, Set<string>>();
+	/** By what is said: of which resources, where it is of one. */
+	private readonly said = { error: new Map<string, Set<string>>(), warning: new Map<string, Set<string>>() };
 
 	take({ resourcePreEvent, resOpFailedEvent, diagnosticEvent }: EngineEvent): void {
 		const metadata = resourcePreEvent?.metadata;
@@ -65,16 +64,16 @@ export class Gatherer {
 		}
 		if (resOpFailedEvent) this.failed.add(nameOf(resOpFailedEvent.metadata.urn));
 		const { severity, message = "", urn = "" } = diagnosticEvent ?? {};
-		const said = severity === "error" ? this.errors : severity === "warning" ? this.warnings : undefined;
+		if (severity !== "error" && severity !== "warning") return;
 		const line = withoutColour(message).trim();
-		const names = said?.get(line) ?? new Set();
+		const names = this.said[severity].get(line) ?? new Set();
 		if (urn && !urn.includes("pulumi:pulumi:Stack")) names.add(nameOf(urn));
-		said?.set(line, names);
+		this.said[severity].set(line, names);
 	}
 
 	/** The errors among the events; where there are none, why the command failed. */
 	problems(failure: string | undefined): string[] {
-		const said = lines(this.errors).filter((line) => line !== "update failed" && line !== "preview failed");
+		const said = lines(this.said.error).filter((line) => line !== "update failed" && line !== "preview failed");
 		if (said.length > 0) return said;
 		const silent = [...this.failed].map((name) => `${name} failed without a word`);
 		return failure === undefined ? silent : [...silent, failure];
@@ -92,7 +91,7 @@ export class Gatherer {
 		const report: StackReport = {
 			...failed(stack, ""),
 			state: "clean",
-			notes: lines(this.warnings).map(mask),
+			notes: lines(this.said.warning).map(mask),
 			errors: [],
 		};
 		for (const step of this.steps.values()) {

@@ -4,9 +4,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { proxmox } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { checkout, docker, run } from "./lab.ts";
-
-const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
+import { docker, make, run } from "./lab.ts";
 
 it("a Docker engine that died is stopped by lab-down, and brought back by make lab, whatever it left", async ({
 	skip,

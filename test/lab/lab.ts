@@ -56,11 +56,21 @@ export function pulumi(args: string[], folder = checkout, environment: Record<st
 	return run("pulumi", [...args, "--non-interactive"], { cwd: folder, env: environment });
 }
 
-/** `pulumi up`, which has to succeed. */
-export async function up(): Promise<Outcome> {
-	const outcome = await pulumi(["up", "--yes", "--skip-preview", "--stack", STACK]);
-	if (outcome.exitCode !== 0) throw new Error(`pulumi up failed:\n${outcome.output}`);
+/** Waits for a command; throws, with what it printed, unless it ends with 0. */
+export async function succeeds(asked: Promise<Outcome>): Promise<Outcome> {
+	const outcome = await asked;
+	if (outcome.exitCode !== 0) throw new Error(`it ended with ${outcome.exitCode}:\n${outcome.output}`);
 	return outcome;
+}
+
+/** `pulumi up`, which has to succeed. */
+export function up(): Promise<Outcome> {
+	return succeeds(pulumi(["up", "--yes", "--skip-preview", "--stack", STACK]));
+}
+
+/** Runs make in the checkout; never throws for its exit code. */
+export function make(...targets: string[]): Promise<Outcome> {
+	return run("make", ["-s", ...targets], { cwd: checkout });
 }
 
 /** Where a file notes that it left its estate as declared, for the next one of the same run: beside its results, if any. */

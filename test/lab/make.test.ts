@@ -7,9 +7,8 @@ import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { paths } from "../../lab/paths.ts";
 import { until } from "../../lab/run.ts";
-import { checkout, env, onVm, run } from "./lab.ts";
+import { checkout, env, make, onVm, run } from "./lab.ts";
 
-const make = (...targets: string[]) => run("make", ["-s", ...targets], { cwd: checkout });
 const lab = (...args: string[]) =>
 	spawn(process.execPath, ["lab/main.ts", ...args], { cwd: checkout, stdio: ["ignore", "pipe", "pipe"] });
 

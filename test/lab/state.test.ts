@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { until } from "../../lab/run.ts";
 import { lockOwner } from "../../scripts/stackLock.ts";
-import { checkout, type Outcome, pulumi, run } from "./lab.ts";
+import { checkout, type Outcome, pulumi, run, succeeds } from "./lab.ts";
 import { type StateServer, stateServers } from "./stateServers.ts";
 
 /** Says that it runs, and ends when it may. */
@@ -70,12 +70,6 @@ async function project({ env }: StateServer): Promise<Project> {
 		},
 		[Symbol.asyncDispose]: () => rm(folder, { recursive: true }),
 	};
-}
-
-async function succeeds(asked: Promise<Outcome>): Promise<Outcome> {
-	const outcome = await asked;
-	expect(outcome.exitCode, outcome.output).toBe(0);
-	return outcome;
 }
 
 // At once, each with a stack of its own: most of it is waiting.

@@ -4,13 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STACK } from "../../lab/estate.ts";
-import { begin, checkout, type Outcome, pulumi } from "./lab.ts";
+import { begin, checkout, pulumi, succeeds } from "./lab.ts";
 import { type StateServer, stateServers } from "./stateServers.ts";
-
-async function succeeds(asked: Promise<Outcome>): Promise<void> {
-	const { exitCode, output } = await asked;
-	expect(exitCode, output).toBe(0);
-}
 
 describe("the estate's state", () => {
 	let folder: string;

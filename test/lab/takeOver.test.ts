@@ -9,10 +9,9 @@ import { kubectl } from "../../lab/cluster.ts";
 import { caches, monitoring, published, registryVm, STACK } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import { allAlerts } from "../../scripts/allAlerts.ts";
-import { checkout, docker, drift, hostConfig, type Outcome, onVm, pulumi, run, up, variant } from "./lab.ts";
+import { checkout, docker, drift, hostConfig, make, type Outcome, onVm, pulumi, run, up, variant } from "./lab.ts";
 import { type Pushed, pushed } from "./pushed.ts";
 
-const make = (target: string) => run("make", ["-s", target], { cwd: checkout });
 const kube = (...args: string[]) => docker(...kubectl("--namespace", "monitoring", ...args));
 const theirs = [
 	"# backups of somebody else's",

@@ -103,21 +103,21 @@ const YIELDING = ["kubectl", "before-first-apply", "pulumi-kubernetes"];
 
 function resourceType({ path, replaced }: Kind): ResourceType {
 	const metadata = (inputs: Properties) => (inputs["metadata"] ?? {}) as Metadata;
-	const collection = (inputs: Properties) => path.replace("NAMESPACE", String(metadata(inputs).namespace));
 	const url = (id: string) => {
 		const [namespace, name] = id.split("/") as [string, string];
 		return `${path.replace("NAMESPACE", namespace)}/${name}`;
 	};
-	const place = (inputs: Properties) => `${collection(inputs)}/${metadata(inputs).name}`;
+	const idOf = (inputs: Properties) => `${metadata(inputs).namespace}/${metadata(inputs).name}`;
 	const apply = async (inputs: Properties, preview = false): Promise<Properties> => {
 		const query = `fieldManager=${OURS}&force=${isSet("enablePatchForce")}${preview ? "&dryRun=All" : ""}`;
-		const { status, object } = await ask("PATCH", `${place(inputs)}?${query}`, inputs);
+		const { status, object } = await ask("PATCH", `${url(idOf(inputs))}?${query}`, inputs);
 		if (status === 409) throw new Error(`Server-Side Apply field conflict detected.\n: ${object["message"]}`);
 		if (status > 299) throw new Error(`the API server refused it: ${object["message"] ?? status}`);
 		return declared(inputs, object) as Properties;
 	};
 	const make = async (inputs: Properties): Promise<Properties> => {
-		const { status, object } = await ask("POST", `${collection(inputs)}?fieldManager=${OURS}`, inputs);
+		const collection = path.replace("NAMESPACE", String(metadata(inputs).namespace));
+		const { status, object } = await ask("POST", `${collection}?fieldManager=${OURS}`, inputs);
 		if (status > 299) throw new Error(`${object["message"] ?? status}`);
 		return declared(inputs, object) as Properties;
 	};
@@ -144,10 +144,9 @@ function resourceType({ path, replaced }: Kind): ResourceType {
 			return diff;
 		},
 		// Two can't have one name.
-		deletesFirst: (state, inputs) => place(state) === place(inputs),
+		deletesFirst: (state, inputs) => idOf(state) === idOf(inputs),
 		async create(inputs, { preview }) {
-			const { namespace, name } = metadata(inputs);
-			const id = `${namespace}/${name}`;
+			const id = idOf(inputs);
 			if (preview) return { id, state: inputs };
 			try {
 				return { id, state: await (isSet("upsertExistingObjects") ? apply(inputs) : make(inputs)) };
@@ -191,12 +190,9 @@ async function inherit(path: string): Promise<void> {
 		managedFields?: ManagedFields[];
 		resourceVersion?: string;
 	};
-	const [yielding, others] = [true, false].map((wanted) =>
-		managedFields.filter(
-			({ manager, subresource }) =>
-				wanted === (subresource === undefined && YIELDING.some((name) => manager.startsWith(name))),
-		),
-	) as [ManagedFields[], ManagedFields[]];
+	const { yielding = [], others = [] } = Object.groupBy(managedFields, ({ manager, subresource }) =>
+		subresource === undefined && YIELDING.some((name) => manager.startsWith(name)) ? "yielding" : "others",
+	);
 	if (yielding.every(({ manager, operation }) => manager === OURS && operation === "Apply")) return;
 	const inherited = {
 		...(yielding[0] as ManagedFields),
