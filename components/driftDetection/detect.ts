@@ -1,7 +1,7 @@
 /** Looks at a stack by Pulumi's Automation API, without changing it, its state, or which stack is selected. */
 import { CommandError, type EngineEvent, LocalWorkspace, Stack } from "@pulumi/pulumi/automation/index.js";
 import type { Accepted } from "./args.ts";
-import { type DriftedResource, Gatherer, type StackReport } from "./report.ts";
+import { Gatherer, listed, type StackReport, whatUpdateDid } from "./report.ts";
 
 export interface Look {
 	/** The folder with Pulumi.yaml. */
@@ -37,17 +37,7 @@ export async function detect(look: Look): Promise<StackReport> {
 		};
 	}
 	const after = await preview(look);
-	const left = new Set(after.drifted.map(({ name }) => name));
-	const { stayed = [], back = [] } = Object.groupBy(report.drifted, ({ name }) => (left.has(name) ? "stayed" : "back"));
-	const said = [
-		...(back.length > 0 ? [`pulumi up has put back ${listed(back)}`] : []),
-		...(stayed.length > 0 ? [`pulumi up has run, and ${listed(stayed)} still differs`] : []),
-	];
-	return { ...after, fixed: said.join("; ") };
-}
-
-function listed(resources: DriftedResource[]): string {
-	return resources.map(({ name }) => name).join(", ");
+	return { ...after, fixed: whatUpdateDid(report, after) };
 }
 
 async function preview(look: Look): Promise<StackReport> {

@@ -120,6 +120,25 @@ export class Gatherer {
 	}
 }
 
+/** What a successful update did about the drift of the report before it, judged by the report after it; a sentence. */
+export function whatUpdateDid(before: StackReport, after: StackReport): string {
+	const left = new Set(after.drifted.map(({ name }) => name));
+	const { stayed = [], gone = [] } = Object.groupBy(before.drifted, ({ name }) => (left.has(name) ? "stayed" : "gone"));
+	const isTold = after.state !== "error";
+	return [
+		...(gone.length > 0 && isTold ? [`pulumi up has put back ${listed(gone)}`] : []),
+		...(gone.length > 0 && !isTold
+			? [`pulumi up has run, and whether ${listed(gone)} is put back could not be told`]
+			: []),
+		...(stayed.length > 0 ? [`pulumi up has run, and ${listed(stayed)} still differs`] : []),
+	].join("; ");
+}
+
+/** Their names, for a sentence. */
+export function listed(resources: DriftedResource[]): string {
+	return resources.map(({ name }) => name).join(", ");
+}
+
 /** Each of them once, with all that it is said of: a cluster that is down is said of each object in it. */
 function lines(said: Map<string, Set<string>>): string[] {
 	return [...said].map(([line, names]) => (names.size > 0 ? `${[...names].join(", ")}: ${line}` : line));

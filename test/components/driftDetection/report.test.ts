@@ -1,7 +1,7 @@
 /** What a preview's events say, as a report and in words. */
 import { describe, expect, it } from "vitest";
 import { mask } from "../../../components/driftDetection/detect.ts";
-import { Gatherer } from "../../../components/driftDetection/report.ts";
+import { Gatherer, whatUpdateDid } from "../../../components/driftDetection/report.ts";
 import { inMarkdown, inSlack, inText } from "../../../components/driftDetection/words.ts";
 
 const UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9";
@@ -99,6 +99,20 @@ describe("a report", () => {
 		const report = gatherer.report("lab", { ...options, failure: "code: 255" });
 		expect(report.state).toBe("error");
 		expect(report.errors).toEqual(["probe, rules: the API server does not answer"]);
+	});
+
+	it("calls put back only what the look after the update has seen as declared", () => {
+		const drifted = (...names: string[]) =>
+			events(...names.map((name) => ({ op: "update", name, old: file("a"), wanted: file("b"), paths: [CONTENT] })));
+		const before = drifted("vm", "pve").report("lab", options);
+		expect(whatUpdateDid(before, drifted().report("lab", options))).toBe("pulumi up has put back vm, pve");
+		expect(whatUpdateDid(before, drifted("pve").report("lab", options))).toBe(
+			"pulumi up has put back vm; pulumi up has run, and pve still differs",
+		);
+		const untold = drifted("pve").report("lab", { ...options, failure: "it did not end within 900 seconds" });
+		expect(whatUpdateDid(before, untold)).toBe(
+			"pulumi up has run, and whether vm is put back could not be told; pulumi up has run, and pve still differs",
+		);
 	});
 
 	it("a preview that failed without a word is an error, not clean", () => {
