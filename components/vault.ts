@@ -12,6 +12,9 @@ import { ExpectedError } from "../host/expectedError.ts";
 /** Vault does not answer, or refuses; the message says what to do. */
 export class VaultError extends ExpectedError {}
 
+/** It is down, sealed, or not to be reached from here. */
+export class VaultUnavailableError extends VaultError {}
+
 export interface Entry {
 	/** Of the newest version, deleted or not; 0 where there never was one. */
 	version: number;
@@ -88,7 +91,8 @@ function refused(status: number, body: Record<string, unknown>, doing: string): 
 						: /no handler for route/.test(errors)
 							? `there is no mount there: set vault.mount to that of a KV engine of version 2`
 							: "its own log says more";
-	return new VaultError(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
+	const Class = status === 503 || status === 501 ? VaultUnavailableError : VaultError;
+	return new Class(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
 }
 
 async function ask(method: "GET" | "PUT", path: string, body?: object, login?: string) {
@@ -111,7 +115,7 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 	} catch (error) {
 		if (error instanceof VaultError) throw error;
 		const reason = error instanceof SyntaxError ? "something else than Vault answers there" : (error as Error).message;
-		throw new VaultError(
+		throw new VaultUnavailableError(
 			`Vault at ${address} was not reached: ${reason}; is it up, and are VAULT_ADDR and VAULT_CACERT right?`,
 		);
 	} finally {

@@ -34,7 +34,12 @@ export class KeyMirror extends pulumi.ComponentResource {
 	constructor(name: string, args: KeyMirrorArgs, options?: pulumi.ComponentResourceOptions) {
 		super("homelab:credentials:KeyMirror", name, {}, options);
 		const { connection, key, woodpecker } = args;
-		const { unproved } = args.copies;
+		const { unproved, unavailable } = args.copies;
+		if (unavailable !== undefined)
+			void pulumi.log.warn(
+				`the login key of ${connection.host} stays as it is, on the host and in its copies, because it is not known which one Vault has: ${unavailable}`,
+				this,
+			);
 		if (unproved !== undefined)
 			void pulumi.log.warn(
 				`copies of the login key of ${connection.host} stay as they are, and none is made, because it is not proved that it lets the key in: ${unproved}`,
@@ -44,7 +49,7 @@ export class KeyMirror extends pulumi.ComponentResource {
 		if (key.vault !== undefined) copies.push(...this.inVault(name, key.vault, args));
 		if (key.secret !== undefined && woodpecker !== undefined) {
 			const value = withNewline(connection.privateKey);
-			const secret = { ...woodpecker, ...key.secret, value, unproved };
+			const secret = { ...woodpecker, ...key.secret, value, unproved: unproved ?? unavailable };
 			// Otherwise a failed update leaves the old secret to be deleted by a later one, when a new secret may have its name.
 			copies.push(new Secret(`${name}-woodpecker`, secret, { parent: this, deleteBeforeReplace: true }));
 		}
@@ -61,8 +66,11 @@ export class KeyMirror extends pulumi.ComponentResource {
 				files: {},
 				lines: { "/root/.ssh/authorized_keys": file },
 			},
-			// Nobody is locked out because a key is no longer declared.
-			{ parent: this, dependsOn: copies, retainOnDelete: true },
+			// Nobody is locked out because a key is no longer declared, or because its copies could not follow.
+			{
+				...{ parent: this, dependsOn: copies, retainOnDelete: true },
+				ignoreChanges: unavailable === undefined ? [] : ["lines"],
+			},
 		);
 		this.unreachable = fileSet.unreachable;
 		this.done = fileSet.revisions;
@@ -72,7 +80,7 @@ export class KeyMirror extends pulumi.ComponentResource {
 	private inVault(
 		name: string,
 		path: string,
-		{ connection, vault: { mount, policies }, key, copies: { held, unproved } }: KeyMirrorArgs,
+		{ connection, vault: { mount, policies }, key, copies: { held, unavailable, unproved } }: KeyMirrorArgs,
 	): pulumi.Resource[] {
 		const there = held?.data && sortedByKey(held.data);
 		const entry = unproved === undefined ? entryOf(connection, key) : there;
@@ -82,7 +90,7 @@ export class KeyMirror extends pulumi.ComponentResource {
 			const isThere = JSON.stringify(there) === JSON.stringify(entry);
 			// Vault looks for the version among the options. What is there needs none, whether the state knows of it or not.
 			const options = isThere ? {} : { options: { cas: String(held?.version ?? 0) } };
-			const ignoreChanges = isThere ? ["options"] : [];
+			const ignoreChanges = unavailable !== undefined ? ["options", "dataJson"] : isThere ? ["options"] : [];
 			const dataJson = pulumi.secret(JSON.stringify(entry));
 			copies.push(
 				new vault.kv.SecretV2(

@@ -57,6 +57,8 @@ async function ask(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body
 		dispatcher: agent,
 		headers: { "x-vault-token": token, "content-type": "application/json" },
 		...(body && { body: JSON.stringify(body) }),
+	}).catch((error: Error) => {
+		throw new Error(`error reading from Vault: ${method} "${address}/v1/${path}": ${error.message}`);
 	});
 	const text = await answer.body.text();
 	return { status: answer.statusCode, body: (text === "" ? {} : JSON.parse(text)) as Properties };
