@@ -43,12 +43,11 @@ const resolves = async (name: string) => (await askVm(`getent ahostsv4 ${name}`)
 /** What resolved works with, globally and on the interface. */
 const live = () => onVm("resolvectl dns | sed -n -e 's/^Global: //p' -e 's/^Link .*eth0.: //p'");
 const everything = () => onVm(`cat ${NETPLAN} ${DROP_IN}; stat -c '%a %n' ${NETPLAN} ${DROP_IN}; resolvectl dns eth0`);
-/** The same in a cache's container, by its own servers. */
-const resolvesInside = async (cache: string, name: string) => {
-	const inspect = (what: string) => onVm(`docker inspect --format '{{${what}}}' registry-${cache}`);
-	const [pid, file] = [await inspect(".State.Pid"), await inspect(".ResolvConfPath")];
-	const ask = `mount --bind ${file} "$(readlink -f /etc/resolv.conf)" && getent -s dns ahostsv4 ${name}`;
-	return (await askVm(`nsenter --target ${pid} --net unshare --mount sh -c '${ask}'`)).stdout.split(" ")[0];
+/** The same in a cache's container, by its own servers; each server is asked once, for so many seconds. */
+const resolvesInside = async (cache: string, name: string, seconds = 5) => {
+	const command = `set -- $(docker inspect --format '{{.State.Pid}} {{.ResolvConfPath}}' registry-${cache})
+RES_OPTIONS='timeout:${seconds} attempts:1' nsenter --target "$1" --net unshare --mount sh -c 'mount --bind "$1" "$(readlink -f /etc/resolv.conf)" && getent -s dns ahostsv4 ${name}' sh "$2"`;
+	return (await askVm(command)).stdout.split(" ")[0];
 };
 
 describe("resolved and netplan", () => {
@@ -191,7 +190,6 @@ ${servers.map((server) => `                - ${server}\n`).join("")}            
 			expect(await onVm(`cat ${NETPLAN} ${DROP_IN}`)).toBe(before);
 		} finally {
 			await onVm("rm /etc/systemd/resolved.conf.d/50-other.conf && systemctl restart systemd-resolved");
-			await up();
 		}
 	});
 });
@@ -252,7 +250,8 @@ describe("a change", () => {
 		await docker("pause", dns.container);
 		try {
 			await onVm("resolvectl flush-caches");
-			expect(await resolvesInside("ghcr", names.external.name)).toBe("");
+			// By then, resolved would have asked the former second one.
+			expect(await resolvesInside("ghcr", names.external.name, 10)).toBe("");
 		} finally {
 			await docker("unpause", dns.container);
 		}
@@ -274,7 +273,6 @@ describe("a change", () => {
 				`ln -sfn ../run/systemd/resolve/${name} /etc/resolv.conf && docker restart ${caches.map(({ name }) => `registry-${name}`).join(" ")}`,
 			);
 		beforeAll(async () => {
-			await up();
 			await link("resolv.conf");
 			await onVm("rm /var/lib/pulumi-host/dns/servers");
 		});
@@ -295,7 +293,7 @@ describe("a change", () => {
 			// The primary is asked first, so the proof that they have the new second one is that nobody answers there.
 			await docker("pause", dns.container);
 			try {
-				expect(await resolvesInside("ghcr", names.external.name)).toBe("");
+				expect(await resolvesInside("ghcr", names.external.name, 2)).toBe("");
 			} finally {
 				await docker("unpause", dns.container);
 			}
@@ -389,7 +387,6 @@ describe("nothing but a failing server", () => {
 			await until(`resolved has its servers after ${command}`, 20, async () => (await live()) === `${both}\n${both}`);
 			expect(await resolves(names.internal.name), command).toBe(names.internal.address);
 		}
-		expect((await drift()).exitCode).toBe(0);
 	});
 
 	it("a reboot", async () => {

@@ -44,7 +44,7 @@ EOF_MOUNTS
 		tries=$((tries + 1))
 		sleep 0.5
 	done
-	said=$(docker logs "$container" 2>&1 | grep -iE 'panic|fatal|error' | head -n 3) || true
+	said=$(docker logs "$container" 2>&1 | grep -v 'level=info' | grep -iE 'panic|fatal|error' | head -n 3) || true
 	[ -n "$said" ] || said=$(docker logs --tail 3 "$container" 2>&1)
 	docker rm --force "$container" >/dev/null
 	[ "$seen" = "$wanted" ] || {
