@@ -170,13 +170,19 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 	const { env, command } = await ourProbe(folder, host, gateway.url);
 	const auth = Buffer.from(`${USER}:${PASSWORD}`).toString("base64");
 	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
-	const clients = { DOCKER_CONFIG: folder, SSL_CERT_FILE: join(paths.keys, "ca.pem") };
+	const files = { DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") };
+	const clients = { ...files, SSL_CERT_FILE: join(paths.keys, "ca.pem") };
 	const tags = `for r in $(crane catalog ${host}); do crane ls --full-ref ${host}/$r; done`;
 	const ways: Way[] = [
 		{ name: "the probe", command, env },
 		{
 			name: "crane validate --fast, 8 side by side",
 			command: `(${tags}) | xargs -P 8 -n 1 crane validate --fast --remote`,
+			env: clients,
+		},
+		{
+			name: "regctl manifest get and blob head, 8 side by side",
+			command: `(${tags}) | xargs -P 8 -n 1 bench/sh/regctl.sh`,
 			env: clients,
 		},
 		{

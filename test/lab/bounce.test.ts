@@ -6,7 +6,19 @@ import { SILENCE } from "../../components/registryVm/bounce.ts";
 import { caches, privateRegistry, published, STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
 import { watchPorts } from "../../scripts/portSilence.ts";
-import { begin, checkout, containers, onVm, pulumi, registryConfig, run, up, type Variant, variant } from "./lab.ts";
+import {
+	begin,
+	checkout,
+	containers,
+	leave,
+	onVm,
+	pulumi,
+	registryConfig,
+	run,
+	up,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 let changed: Variant;
 beforeAll(async () => {
@@ -16,7 +28,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
 	await changed[Symbol.asyncDispose]();
-	await up();
+	await leave();
 	await onVm("docker rmi registry:2.8.3-again");
 });
 

@@ -9,7 +9,7 @@ import { parse } from "yaml";
 import { readEntry, writeEntry } from "../../components/vault.ts";
 import { proxmox, STACK, vault } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { begin, docker, drift, env, hostConfig, pulumi, run, up, type Variant, variant } from "./lab.ts";
+import { begin, docker, drift, env, hostConfig, leave, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 const ENTRY = "secret/woodpecker/registry_ssh_key";
 const AUTHORIZED = "/root/.ssh/authorized_keys";
@@ -20,7 +20,7 @@ beforeAll(async () => {
 	await begin();
 });
 afterAll(async () => {
-	await up();
+	await leave();
 	await rm(folder, { recursive: true });
 });
 

@@ -218,8 +218,10 @@ describe("put back when only running it can tell", () => {
 		],
 		[
 			"containers that never become healthy",
-			(v: Variant) =>
-				v.edit("components/registryVm/compose.ts", "http://127.0.0.1:5000/v2/", "http://127.0.0.1:5999/v2/"),
+			async (v: Variant) => {
+				await v.edit("components/registryVm/compose.ts", "http://127.0.0.1:5000/v2/", "http://127.0.0.1:5999/v2/");
+				await v.edit("components/registryVm/compose.ts", 'interval: "15s"', 'interval: "2s"'); // Docker gives up sooner.
+			},
 			/compose failed/,
 		],
 		[
