@@ -171,7 +171,8 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 	const auth = Buffer.from(`${USER}:${PASSWORD}`).toString("base64");
 	await writeFile(join(folder, "config.json"), JSON.stringify({ auths: { [host]: { auth } } }));
 	const files = { DOCKER_CONFIG: folder, REGCTL_CONFIG: join(folder, "regctl.json") };
-	const clients = { ...files, SSL_CERT_FILE: join(paths.keys, "ca.pem") };
+	// The lab's own crane and regctl.
+	const clients = { ...(await labEnvironment()), ...files, SSL_CERT_FILE: join(paths.keys, "ca.pem") };
 	const tags = `for r in $(crane catalog ${host}); do crane ls --full-ref ${host}/$r; done`;
 	const ways: Way[] = [
 		{ name: "the probe", command, env },

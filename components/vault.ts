@@ -77,12 +77,15 @@ export async function loginByKubernetes(role: string, tokenPath = SERVICE_ACCOUN
 	return auth.client_token;
 }
 
+/** How a Vault answers that is not set up, or sealed. */
+const UNAVAILABLE = [501, 503];
+
 function refused(status: number, body: Record<string, unknown>, doing: string): VaultError {
 	const errors = ((body["errors"] as string[] | undefined) ?? []).join("; ").trim();
 	const hint =
 		status === 403
 			? "the token is expired, or its policies do not allow it: log in again (vault login), or see docs/runbooks/credentials.md"
-			: status === 503 || status === 501
+			: UNAVAILABLE.includes(status)
 				? "Vault is sealed or not set up: unseal it"
 				: status === 307 || status === 429 || status === 472 || status === 473
 					? "this is a standby: set VAULT_ADDR to the active one"
@@ -91,7 +94,7 @@ function refused(status: number, body: Record<string, unknown>, doing: string): 
 						: /no handler for route/.test(errors)
 							? `there is no mount there: set vault.mount to that of a KV engine of version 2`
 							: "its own log says more";
-	const Class = status === 503 || status === 501 ? VaultUnavailableError : VaultError;
+	const Class = UNAVAILABLE.includes(status) ? VaultUnavailableError : VaultError;
 	return new Class(`Vault: ${doing}: ${status} ${errors}; ${hint}`);
 }
 
@@ -101,15 +104,19 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 		throw new VaultError("VAULT_ADDR is not set: it is Vault's URL, for example https://vault.example:8200");
 	const caFile = process.env["VAULT_CACERT"];
 	const agent = new Agent(caFile ? { connect: { ca: readFileSync(caFile, "utf8") } } : {});
+	const known = login ?? token();
 	try {
 		const answer = await request(`${address.replace(/\/+$/, "")}/v1/${path}`, {
 			method,
 			dispatcher: agent,
-			headers: { "x-vault-token": login ?? token(), "content-type": "application/json" },
+			headers: { "x-vault-token": known ?? "", "content-type": "application/json" },
 			...(body && { body: JSON.stringify(body) }),
 			signal: AbortSignal.timeout(30_000),
 		});
 		const text = await answer.body.text();
+		// Only now: where Vault is down, nobody can log in.
+		if (known === undefined && !UNAVAILABLE.includes(answer.statusCode))
+			throw new VaultError("there is no login to Vault: run vault login, or set VAULT_TOKEN");
 		const parsed = text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
 		return { status: answer.statusCode, body: parsed };
 	} catch (error) {
@@ -123,12 +130,12 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 	}
 }
 
-function token(): string {
+function token(): string | undefined {
 	const inEnvironment = process.env["VAULT_TOKEN"];
 	if (inEnvironment) return inEnvironment;
 	try {
 		return readFileSync(join(homedir(), ".vault-token"), "utf8").trim();
 	} catch {
-		throw new VaultError("there is no login to Vault: run vault login, or set VAULT_TOKEN");
+		return undefined;
 	}
 }

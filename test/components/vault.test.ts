@@ -31,11 +31,24 @@ describe("what can't be read is an error with what to do", () => {
 		await expect(readEntry("secret", "a")).rejects.toThrow(message);
 	});
 
-	it("no address, no login, nobody there", async () => {
+	it("no address, nobody there", async () => {
 		await expect(readEntry("secret", "a")).rejects.toThrow("VAULT_ADDR is not set");
 		await saying(200, "");
 		await new Promise((resolve) => server?.close(resolve));
 		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*; is it up/);
+	});
+
+	it("no login, but where nobody could log in", async () => {
+		vi.stubEnv("HOME", "/nowhere"); // That has no .vault-token.
+		await saying(503, '{"errors":["Vault is sealed"]}');
+		delete process.env["VAULT_TOKEN"];
+		await expect(readEntry("secret", "a")).rejects.toThrow("unseal it");
+		server?.close();
+		await expect(readEntry("secret", "a")).rejects.toThrow("was not reached");
+		await saying(403, '{"errors":["permission denied"]}');
+		delete process.env["VAULT_TOKEN"];
+		await expect(readEntry("secret", "a")).rejects.toThrow("there is no login to Vault: run vault login");
+		vi.unstubAllEnvs();
 	});
 
 	it("one that takes the question and does not answer, after its deadline", async () => {

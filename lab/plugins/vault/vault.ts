@@ -1,10 +1,10 @@
 /**
  * A stand-in for the published plugin `vault` 7.8, for a lab that can't have that one: `kv.SecretV2` and `Policy`, by a
- * real Vault's HTTP API. As the published one does, it sends `cas` where Vault does not look for it (only `options` has
- * an effect), knows a secret again by its path, takes over what is there without a word, normalises `dataJson`, and makes
- * a child token of its own unless `skipChildToken` is set. A secret whose newest version is deleted has the content `null`
- * to it, and a policy that is gone an empty text: both are changed, not made. Left out, and refused: `dataJsonWo`,
- * `customMetadata`, namespaces.
+ * real Vault's HTTP API. As the published one does, it looks its token up first, makes a child token of its own unless
+ * `skipChildToken` is set, sends `cas` where Vault does not look for it (only `options` has an effect), knows a secret
+ * again by its path, takes over what is there without a word, and normalises `dataJson`. A secret whose newest version is
+ * deleted has the content `null` to it, and a policy that is gone an empty text: both are changed, not made. Left out, and
+ * refused: `dataJsonWo`, `customMetadata`, namespaces.
  */
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
@@ -34,8 +34,12 @@ async function open(): Promise<Vault> {
 	const agent = new Agent(caFile === "" ? {} : { connect: { ca: readFileSync(caFile, "utf8") } });
 	const token = String(settings["token"] ?? process.env["VAULT_TOKEN"] ?? tokenFile());
 	if (token === "") throw new Error("no vault token set on Client");
-	if (settings["skipChildToken"] === true || settings["skipChildToken"] === "true") return { address, token, agent };
 	const parent = { address, token, agent };
+	const self = await ask("GET", "auth/token/lookup-self", undefined, parent).catch((error: Error) => {
+		throw new Error(`failed to lookup token, err=GET ${address}/v1/auth/token/lookup-self: ${error.message}`);
+	});
+	if (self.status !== 200) throw new Error(`failed to lookup token, err=${words(self.status, self.body)}`);
+	if (settings["skipChildToken"] === true || settings["skipChildToken"] === "true") return parent;
 	const { status, body } = await ask("POST", "auth/token/create", { ttl: "20m", explicit_max_ttl: "20m" }, parent);
 	if (status !== 200) throw new Error(`failed to create limited child token: ${words(status, body)}`);
 	return { ...parent, token: (body["auth"] as { client_token: string }).client_token };
@@ -57,8 +61,6 @@ async function ask(method: "GET" | "POST" | "PUT" | "DELETE", path: string, body
 		dispatcher: agent,
 		headers: { "x-vault-token": token, "content-type": "application/json" },
 		...(body && { body: JSON.stringify(body) }),
-	}).catch((error: Error) => {
-		throw new Error(`error reading from Vault: ${method} "${address}/v1/${path}": ${error.message}`);
 	});
 	const text = await answer.body.text();
 	return { status: answer.statusCode, body: (text === "" ? {} : JSON.parse(text)) as Properties };
