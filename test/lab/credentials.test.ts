@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parse } from "yaml";
 import { readEntry, writeEntry } from "../../components/vault.ts";
 import { proxmox, STACK, vault } from "../../lab/estate.ts";
@@ -12,6 +12,7 @@ import { paths } from "../../lab/paths.ts";
 import { begin, docker, drift, env, hostConfig, leave, pulumi, run, up, type Variant, variant } from "./lab.ts";
 
 const ENTRY = "secret/woodpecker/registry_ssh_key";
+const PVE_ENTRY = "secret/woodpecker/pve_ssh_key";
 const AUTHORIZED = "/root/.ssh/authorized_keys";
 let folder: string;
 
@@ -27,8 +28,8 @@ afterAll(async () => {
 /** Vault's own program. */
 const vaultCli = (...args: string[]) => run("vault", args);
 
-async function entry(): Promise<{ data: Record<string, string>; metadata: { version: number } }> {
-	const { stdout } = await vaultCli("kv", "get", "-format=json", ENTRY);
+async function entry(path = ENTRY): Promise<{ data: Record<string, string>; metadata: { version: number } }> {
+	const { stdout } = await vaultCli("kv", "get", "-format=json", path);
 	return JSON.parse(stdout).data;
 }
 
@@ -52,21 +53,22 @@ describe("the copy in Vault", () => {
 		expect((await vaultCli("kv", "get", "-field=mine", "secret/woodpecker")).stdout).toBe("kept");
 	});
 
-	it.each([
-		["changed by hand", ["kv", "patch", ENTRY, "public_key=another", "extra=1"], "key-docker-registry-copy"],
-		["deleted", ["kv", "delete", ENTRY], "key-docker-registry-copy"],
-	])("%s is seen and written anew, as a new version; old ones stay", async (_, command, shown) => {
-		const before = await entry();
-		await vaultCli(...command);
+	it("changed by hand, or deleted, is seen and written anew, as a new version; old ones stay", async () => {
+		const copies = [ENTRY, PVE_ENTRY];
+		const before = await Promise.all(copies.map(entry));
+		await vaultCli("kv", "patch", ENTRY, "public_key=another", "extra=1");
+		await vaultCli("kv", "delete", PVE_ENTRY);
 		const found = await drift();
 		expect(found.exitCode).not.toBe(0);
-		expect(found.output).toContain(shown);
+		for (const shown of ["key-docker-registry-copy", "key-pve-copy"]) expect(found.output).toContain(shown);
 		await up();
-		const after = await entry();
-		expect(after.data).toEqual(before.data);
-		expect(after.metadata.version).toBeGreaterThan(before.metadata.version);
-		const old = await vaultCli("kv", "get", "-format=json", `-version=${before.metadata.version}`, ENTRY);
-		expect(JSON.parse(old.stdout).data.metadata.version).toBe(before.metadata.version);
+		for (const [i, path] of copies.entries()) {
+			const [{ data, metadata }, after] = [before[i] as Awaited<ReturnType<typeof entry>>, await entry(path)];
+			expect(after.data).toEqual(data);
+			expect(after.metadata.version).toBeGreaterThan(metadata.version);
+			const old = await vaultCli("kv", "get", "-format=json", `-version=${metadata.version}`, path);
+			expect(JSON.parse(old.stdout).data.metadata.version).toBe(metadata.version);
+		}
 		expect((await drift()).exitCode).toBe(0);
 	});
 
@@ -153,23 +155,18 @@ describe("the line in authorized_keys", () => {
 });
 
 describe("the secret in Woodpecker", () => {
-	afterEach(up);
-
-	it.each([
-		[
-			"events that were changed",
-			() => woodpecker("PATCH", "/secrets/registry_ssh_key", { events: ["push", "pull_request"] }),
-		],
-		["images that were added", () => woodpecker("PATCH", "/secrets/registry_ssh_key", { images: ["plugins/docker"] })],
-		["a secret that is gone", () => woodpecker("DELETE", "/secrets/registry_ssh_key")],
-	])("%s: seen, and put back", async (_, change) => {
-		await change();
-		expect((await drift()).output).toContain("key-docker-registry-woodpecker");
+	it("whose events or images were changed, or that is gone: seen, and put back", async () => {
+		const [own, pve] = ["/secrets/registry_ssh_key", "/secrets/pve_ssh_key"];
+		const before = await woodpecker("GET", pve);
+		await woodpecker("PATCH", own, { events: ["push", "pull_request"], images: ["plugins/docker"] });
+		await woodpecker("DELETE", pve);
+		const { output } = await drift();
+		for (const shown of ["key-docker-registry-woodpecker", "key-pve-woodpecker"]) expect(output).toContain(shown);
+		for (const property of ["events", "images"]) expect(output).toMatch(new RegExp(`~ ${property} *:`));
 		await up();
-		expect(await woodpecker("GET", "/secrets/registry_ssh_key")).toMatchObject({
-			events: ["push", "manual"],
-			images: [],
-		});
+		expect(await woodpecker("GET", own)).toMatchObject({ events: ["push", "manual"], images: [] });
+		const { events } = before as { events: string[] };
+		expect(await woodpecker("GET", pve)).toMatchObject({ events });
 	});
 
 	it("the drift run's schedule is kept, too", async () => {

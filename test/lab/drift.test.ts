@@ -1,13 +1,15 @@
 /** What the program says of an estate that is as declared, and of one that was changed by hand. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STACK } from "../../lab/estate.ts";
-import { containers, drift, env, onVm, pulumi, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, drift, env, leave, onVm, pulumi, up, type Variant, variant } from "./lab.ts";
 
 const NGINX = "/opt/registry/nginx.conf";
 
+beforeAll(begin);
+afterAll(leave);
+
 describe("an estate as declared", () => {
 	it("needs nothing: a second up changes nothing and restarts nobody", async () => {
-		await up();
 		const before = await containers();
 		const { output } = await up();
 		expect(output).toMatch(/Resources:\n +\d+ unchanged\n/);
@@ -16,8 +18,6 @@ describe("an estate as declared", () => {
 });
 
 describe("a change by hand", () => {
-	afterAll(up);
-
 	it("is shown line by line, fails the drift check, and is undone by the next up", async () => {
 		const before = await onVm(`cat ${NGINX}`);
 		await onVm(`sed -i 's/server_tokens off;/server_tokens on;/' ${NGINX}`);
@@ -67,7 +67,6 @@ describe("containers", () => {
 services: { x: { image: registry:2.8.3, container_name: stray, networks: [registry] } }
 networks: { registry: { external: true } }
 `;
-	afterAll(up);
 
 	const changes = [
 		[
@@ -110,7 +109,6 @@ describe("an image that is declared with its digest, and by its whole name", () 
 		await changed[Symbol.asyncDispose]();
 		await onVm(`docker logout localhost:5050
 			rm -rf /opt/registry/data/private/docker/registry/v2/repositories/pinned`);
-		await up();
 	});
 
 	it("is that image: once it runs, there is nothing to do", async () => {

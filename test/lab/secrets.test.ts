@@ -1,9 +1,8 @@
 /** No secret is ever in clear text but in the files that are there to hold it. */
-import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { readdirSync, readFileSync } from "node:fs";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { remember } from "../../components/driftDetection/memory.ts";
 import type { StackReport } from "../../components/driftDetection/report.ts";
@@ -51,16 +50,15 @@ beforeAll(async () => {
 	outputs.push(await pulumi(["preview", "--json", ...all], changed.folder));
 	const watched = watchProcesses();
 	outputs.push(await pulumi(["up", "--yes", "--diff", ...all], changed.folder));
-	processes = await watched();
+	processes = watched();
 	expect(outputs.at(-1)?.exitCode).toBe(0);
 	// A hand edit in a file that holds a secret is drift that has to be shown without it.
 	await onVm("sed -i s/-new-/-gnu-/ /opt/registry/config-dockerhub.yml");
 	outputs.push(await pulumi(["preview", "--diff", ...all], changed.folder));
 	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
-	for (const format of ["--json", "--markdown"])
-		outputs.push(await run("node", ["scripts/drift.ts", "--no-report", format, STACK], { cwd: changed.folder }));
-	expect(outputs.at(-1)?.output).toContain("config-dockerhub.yml");
-	outputs.push(await slackMessage(), await probeLog());
+	const [asJson, asMarkdown] = [await driftRun("--json"), await driftRun("--markdown")];
+	for (const { output } of [asJson, asMarkdown]) expect(output).toContain("config-dockerhub.yml");
+	outputs.push(asJson, asMarkdown, slackMessage(asJson), await probeLog());
 	outputs.push(await pulumi(["stack", "export", ...all]), await pulumi(["stack", "--show-urns", ...all]));
 });
 afterAll(async () => {
@@ -68,9 +66,11 @@ afterAll(async () => {
 	await leave();
 });
 
-/** What Slack would be told of that hand edit. */
-async function slackMessage(): Promise<Outcome> {
-	const found = await run("node", ["scripts/drift.ts", "--no-report", "--json", STACK], { cwd: changed.folder });
+const driftRun = (format: string) =>
+	run("node", ["scripts/drift.ts", "--no-report", format, STACK], { cwd: changed.folder });
+
+/** What Slack would be told of what that run found. */
+function slackMessage(found: Outcome): Outcome {
 	const [report] = (JSON.parse(found.stdout) as { stacks: StackReport[] }).stacks as [StackReport];
 	const memory = remember(undefined, report, 0);
 	const output = inSlack([{ report, memory }], { now: 0, runbook: "docs/runbooks/drift.md" });
@@ -91,21 +91,18 @@ async function probeLog(): Promise<Outcome> {
 
 /** Looks at every process, again and again, until it is stopped. The VM's processes are seen from here, too. */
 function watchProcesses() {
-	const execute = promisify(execFile);
 	const seen = new Set<string>();
-	let stopped = false;
 	// Not their environments: Pulumi itself hands the program its config that way.
-	const script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline; echo; done 2>/dev/null";
-	const loop = (async () => {
-		while (!stopped) {
-			const { stdout } = await execute("sh", ["-c", script], { maxBuffer: 1e9 }).catch((error) => error);
-			for (const line of String(stdout).split("\n")) seen.add(line);
-			await new Promise((resolve) => setTimeout(resolve, 30));
-		}
-	})();
-	return async () => {
-		stopped = true;
-		await loop;
+	const look = setInterval(() => {
+		for (const name of readdirSync("/proc").filter((name) => /^\d+$/.test(name)))
+			try {
+				seen.add(readFileSync(`/proc/${name}/cmdline`, "utf8").replaceAll("\0", " "));
+			} catch {
+				// It has ended meanwhile.
+			}
+	}, 30);
+	return () => {
+		clearInterval(look);
 		return [...seen].join("\n");
 	};
 }
