@@ -200,8 +200,12 @@ make_parents() {
 		missing=$(dirname "$missing")
 	done
 	for parent in $parents; do
-		mkdir -m 0755 "$parent"
-		printf '%s\n' "$parent" >>"$work/created"
+		if mkdir -m 0755 "$parent" 2>mkdir.err; then
+			printf '%s\n' "$parent" >>"$work/created"
+		else
+			# Another set may have made it just now.
+			[ -d "$parent" ] || fail "$(cat mkdir.err)"
+		fi
 	done
 }
 
@@ -329,9 +333,10 @@ apply() {
 	done <changed
 
 	judge checks
-	# For whoever has to put an earlier generation back, this one included.
-	cp fileset.sh /var/lib/pulumi-host/.fileset.sh
-	mv -f /var/lib/pulumi-host/.fileset.sh /var/lib/pulumi-host/fileset.sh
+	# For whoever has to put an earlier generation back, this one included. By a file of this set's own, because another
+	# set may come to the same point at the same time.
+	cp fileset.sh "$records/.fileset.sh"
+	mv -f "$records/.fileset.sh" /var/lib/pulumi-host/fileset.sh
 	judge hooks
 
 	generation=$records/generations/$revision

@@ -83,6 +83,28 @@ describe("create and read", () => {
 		expect(await onVm("ls -A /var/lib/pulumi-host/fileset-test")).toBe("generations\nrevisions");
 	});
 
+	it("works for two sets at once, the first on their host, in a folder that is not there yet", async () => {
+		// Each waits with its program in hand until the other has come so far, for at most five seconds.
+		const mv = `#!/bin/sh
+case $* in
+*fileset.sh*)
+	mkdir -p /srv/arrived && : >"/srv/arrived/$$"
+	for _ in $(seq 100); do [ "$(ls /srv/arrived | wc -l)" -lt 2 ] || break; sleep 0.05; done
+	;;
+esac
+exec /srv/real-mv "$@"
+`;
+		await machine.run("rm -f /var/lib/pulumi-host/*.sh && cp /usr/bin/mv /srv/real-mv && cat >/srv/mv", mv);
+		await onVm("chmod 755 /srv/mv && mount --bind /srv/mv /usr/bin/mv");
+		try {
+			await Promise.all([create({ a: file("a\n") }), create({ b: file("b\n") }, { name: "fileset-test-other" })]);
+			expect(await onVm("ls /srv/arrived | wc -l")).toBe("2");
+			expect(await onVm("ls -A /var/lib/pulumi-host")).toBe("fileset-test\nfileset-test-other\nfileset.sh");
+		} finally {
+			await onVm("umount --lazy /usr/bin/mv && rm -rf /srv/arrived /var/lib/pulumi-host/fileset-test-other");
+		}
+	});
+
 	it("keeps content to the byte: no newline at the end, quotes, dollar signs, UTF-8, and an empty file", async () => {
 		const files = { a: file('it\'s $HOME `date` \\n "x"\tä€'), empty: file("") };
 		const state = await create(files);
