@@ -68,7 +68,9 @@ export class KeyMirror extends pulumi.ComponentResource {
 			},
 			// Nobody is locked out because a key is no longer declared, or because its copies could not follow.
 			{
-				...{ parent: this, dependsOn: copies, retainOnDelete: true },
+				parent: this,
+				dependsOn: copies,
+				retainOnDelete: true,
 				ignoreChanges: unavailable === undefined ? [] : ["lines"],
 			},
 		);

@@ -387,6 +387,7 @@ describe("nothing but a failing server", () => {
 			await until(`resolved has its servers after ${command}`, 20, async () => (await live()) === `${both}\n${both}`);
 			expect(await resolves(names.internal.name), command).toBe(names.internal.address);
 		}
+		expect((await drift()).exitCode).toBe(0);
 	});
 
 	it("a reboot", async () => {
