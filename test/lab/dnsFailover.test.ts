@@ -44,7 +44,7 @@ front.on("message", (question, { address, port }) => setTimeout(() => {
 	back.send(question, 5353, "127.0.0.1");
 }, 6000));`;
 	await replaceBy("sh", "-c", '"$@" --port=5353 & exec node --eval "$0"', relay, ...command);
-	const patiently = `dig +time=15 +tries=1 +short @${dns.address} ${names.internal.name}`;
+	const patiently = `dig +time=15 +tries=1 +short @${dns.address} ${names.internal.name} || true`; // It may not listen yet.
 	await until("it answers whoever waits", 60, async () => (await onVm(patiently)) === names.internal.address);
 }
 
