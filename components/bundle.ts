@@ -1,15 +1,19 @@
 /** Programs of this repository as single files, for machines that have Node.js and nothing else. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
 import { buildSync, version } from "esbuild";
 
 const checkout = join(import.meta.dirname, "..");
 /** Kept from run to run, because esbuild takes longer than all the rest of a program's start. */
 const cache = join(checkout, "node_modules", ".cache", "bundles");
-/** What esbuild reads besides the sources that it names. */
-const SETTINGS = ["package.json", "tsconfig.json"];
+/** Where npm notes what it has installed. */
+const INSTALLED = "node_modules/.package-lock.json";
+/** What a bundle depends on besides the sources that esbuild names. */
+const SETTINGS = ["package.json", "tsconfig.json", INSTALLED];
 
 export interface BundleOptions {
 	/** The oldest Node.js that has to run it, for example `node18`. */
@@ -25,7 +29,7 @@ export interface BundleOptions {
 }
 
 interface Kept {
-	/** SHA-256 of every file that the bundle was made of, by its path from the checkout. */
+	/** SHA-256 of every file that the bundle depends on, by its path from the checkout. */
 	inputs: Record<string, string>;
 	text: string;
 }
@@ -39,6 +43,18 @@ export function bundle(entry: URL, options: BundleOptions): string {
 	const text = bundles.get(file) ?? kept(file) ?? build(path, options, file);
 	bundles.set(file, text);
 	return text;
+}
+
+/**
+ * The module `entry`, loaded from its bundle: of a library of a thousand modules, Node.js takes longer to find them than to
+ * do what is asked of them. Throws where esbuild refuses it.
+ */
+export function loadBundle<Module>(entry: URL): Module {
+	const text = bundle(entry, { target: "node24", format: "cjs", minify: true });
+	const module = { exports: {} };
+	const run = compileFunction(text, ["module", "exports", "require"], { filename: fileURLToPath(entry) });
+	run(module, module.exports, createRequire(entry));
+	return module.exports as Module;
 }
 
 /** The bundle of an earlier run, where everything that it was made of is still the same. */
@@ -65,7 +81,10 @@ function build(path: string, options: BundleOptions, file: string): string {
 	});
 	const text = outputFiles[0]?.text;
 	if (text === undefined) throw new Error(`esbuild made nothing of ${path}`);
-	const inputs = Object.fromEntries([...Object.keys(metafile.inputs), ...SETTINGS].map((path) => [path, hashOf(path)]));
+	// A library may have a thousand modules, and npm's note tells as well whether they are the same.
+	const isNoted = existsSync(join(checkout, INSTALLED));
+	const sources = Object.keys(metafile.inputs).filter((path) => !(isNoted && /(^|\/)node_modules\//.test(path)));
+	const inputs = Object.fromEntries([...sources, ...SETTINGS].map((path) => [path, hashOf(path)]));
 	keep(file, { inputs, text });
 	return text;
 }

@@ -1,6 +1,7 @@
 /** The Kubernetes cluster, for all concepts that have objects in it. */
 import { once } from "node:events";
 import { MessageChannel, Worker } from "node:worker_threads";
+import type { V1Secret } from "@kubernetes/client-node";
 import * as kubernetes from "@pulumi/kubernetes";
 import * as pulumi from "@pulumi/pulumi";
 import type { Answer, Live, Named, Question } from "./clusterThread.ts";
@@ -74,7 +75,7 @@ export async function reportAdoptions(context: string | undefined, objects: Name
 
 let thread: Worker | undefined;
 
-/** The client takes half a second to load, in which this thread would register nothing. Throws where it is not known. */
+/** The client takes a while to load, in which this thread would register nothing. Throws where it is not known. */
 async function inThread(question: Question): Promise<(Live | undefined)[]> {
 	thread ??= new Worker(new URL("./clusterThread.ts", import.meta.url));
 	thread.unref();
@@ -144,9 +145,10 @@ export interface PullSecret {
 
 /** Those of all namespaces for the registries of these host names, whatever the port. Throws where the cluster does not answer. */
 export async function pullSecrets(context: string | undefined, hostnames: string[]): Promise<PullSecret[]> {
-	const { CoreV1Api, config } = await kubernetesClient(context);
-	const api = config.makeApiClient(CoreV1Api);
-	const { items } = await api.listSecretForAllNamespaces({ fieldSelector: "type=kubernetes.io/dockerconfigjson" });
+	const api = kubernetesClient(context);
+	const selector = "type=kubernetes.io/dockerconfigjson";
+	const none = undefined;
+	const { items } = await api.list<V1Secret>("v1", "Secret", none, none, none, none, selector);
 	return items.flatMap(({ metadata, data }) => {
 		const { namespace = "", name = "" } = metadata ?? {};
 		return Object.entries(authsOf(data?.[".dockerconfigjson"] ?? ""))

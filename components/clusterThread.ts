@@ -31,8 +31,7 @@ parentPort?.on("message", async ({ question, port }: { question: Question; port:
 });
 
 async function lookUp({ context, objects }: Question): Promise<Answer> {
-	const { KubernetesObjectApi, config } = await kubernetesClient(context);
-	const api = KubernetesObjectApi.makeApiClient(config);
+	const api = kubernetesClient(context);
 	const found = objects.map(({ apiVersion, kind, metadata: { name, namespace } }) =>
 		api.read({ apiVersion, kind, metadata: { name, namespace } }).catch((error: { code?: number }) => {
 			if (error.code === 404) return undefined;

@@ -2,7 +2,7 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { buildSync } from "esbuild";
 import { afterAll, beforeEach, expect, it, vi } from "vitest";
 
@@ -13,9 +13,14 @@ vi.mock("esbuild", async (original) => {
 
 const folder = mkdtempSync(join(tmpdir(), "bundle-test-"));
 const cache = join(import.meta.dirname, "../../node_modules/.cache/bundles");
+/** The bundles of these tests that are kept. */
+const kept = () =>
+	readdirSync(cache).filter((name) => readFileSync(join(cache, name), "utf8").includes(basename(folder)));
+/** What they depend on. */
+const inputs = () =>
+	new Set(kept().flatMap((name) => Object.keys(JSON.parse(readFileSync(join(cache, name), "utf8")).inputs)));
 afterAll(() => {
-	for (const name of readdirSync(cache))
-		if (readFileSync(join(cache, name), "utf8").includes(basename(folder))) rmSync(join(cache, name));
+	for (const name of kept()) rmSync(join(cache, name));
 	rmSync(folder, { recursive: true });
 });
 const source = (name: string) => join(folder, name);
@@ -58,4 +63,22 @@ it("other options make another bundle", async () => {
 	vi.mocked(buildSync).mockClear();
 	await bundled("node18");
 	expect(buildSync).toHaveBeenCalledOnce();
+});
+
+it("of a library, npm's note of the packages tells whether it is the same, and not each of its modules", async () => {
+	writeFileSync(source("main.ts"), `export { stringify } from "${fileURLToPath(import.meta.resolve("yaml"))}";\n`);
+	await bundled();
+	const made = vi.mocked(buildSync).mock.results[0]?.value as { metafile: { inputs: object } };
+	expect(Object.keys(made.metafile.inputs).filter((path) => path.includes("node_modules/")).length).toBeGreaterThan(10);
+	expect([...inputs()].filter((path) => path.includes("node_modules/"))).toEqual(["node_modules/.package-lock.json"]);
+});
+
+it("a module that is loaded from its bundle is what it exports, with what Node.js has for it", async () => {
+	writeFileSync(
+		source("main.ts"),
+		'import { basename } from "node:path";\nexport const name = (path: string) => basename(path);\n',
+	);
+	const { loadBundle } = await import("../../components/bundle.ts");
+	const { name } = loadBundle<{ name: (path: string) => string }>(pathToFileURL(source("main.ts")));
+	expect(name("/a/b")).toBe("b");
 });
