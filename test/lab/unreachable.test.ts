@@ -1,12 +1,14 @@
 /** A host that can't be reached is a difference of its own, and stops nobody else. */
-import { readFile } from "node:fs/promises";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { parse } from "yaml";
 import { kubernetes, network, proxmox, registryVm, STACK, vault, woodpecker } from "../../lab/estate.ts";
 import { until } from "../../lab/run.ts";
 import {
 	begin,
 	checkout,
+	containers,
 	docker,
 	drift,
 	env,
@@ -109,7 +111,19 @@ describe("while the cluster is down, and Vault and Woodpecker, which run in it",
 		await changed.configure((config) => {
 			(hostConfig(config, registryVm.hostname)["key"] as { label: string }).label = "changed";
 		});
+		// Nor is there anybody to ask for the certificate, where it comes from Vault.
+		const [, copyPair = ""] = /```sh checkout\n(pair=[\s\S]*?)```/.exec(runbook) ?? [];
+		const copied = await run("sh", ["-ec", copyPair], { env: { VM: `-F ${env("LAB_SSH_CONFIG")} registry` } });
+		const [, folder = ""] = /^certificate: (\S+)\/fullchain\.pem, /.exec(copied.stdout) ?? [];
+		expect(folder, copied.output).not.toBe("");
+		const [, tlsFrom = ""] = /`tlsFrom: (\{ files: .+?)`/.exec(runbook) ?? [];
+		await changed.configure((config) => {
+			delete config["homelab-registry:tlsCertificate"];
+			delete config["homelab-registry:tlsPrivateKey"];
+			config["homelab-registry:tlsFrom"] = parse(tlsFrom.replaceAll("FOLDER", folder));
+		});
 		const lines = await onVm("cat /root/.ssh/authorized_keys");
+		const served = await containers();
 		const rest = await run("sh", ["-c", `${command} --yes --skip-preview --non-interactive --stack ${STACK}`], {
 			cwd: changed.folder,
 		});
@@ -118,6 +132,11 @@ describe("while the cluster is down, and Vault and Woodpecker, which run in it",
 		expect(rest.output).not.toMatch(/(kubernetes|vault|woodpecker):.*(creat|updat|replac|delet)/);
 		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("server_tokens off;");
 		expect(await onVm("cat /root/.ssh/authorized_keys")).toBe(lines);
+		const restarted = Object.entries(await containers()).filter(([name, { startedAt }]) => {
+			return startedAt !== served[name]?.startedAt;
+		});
+		expect(restarted.map(([name]) => name)).toEqual(["registry-nginx"]);
+		await rm(folder, { recursive: true });
 	});
 });
 
