@@ -1,4 +1,4 @@
-/** Programs of this repository as single files, for machines that have Node.js and nothing else. */
+/** Programs as single files: for machines that have Node.js and nothing else, and where many modules load too slowly. */
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -35,6 +35,7 @@ interface Kept {
 }
 
 const bundles = new Map<string, string>();
+const modules = new Map<string, unknown>();
 
 /** The program whose main module is `entry`, with all that it imports, as the text of one file. Throws where esbuild refuses it. */
 export function bundle(entry: URL, options: BundleOptions): string {
@@ -46,15 +47,21 @@ export function bundle(entry: URL, options: BundleOptions): string {
 }
 
 /**
- * The module `entry`, loaded from its bundle: of a library of a thousand modules, Node.js takes longer to find them than to
- * do what is asked of them. Throws where esbuild refuses it.
+ * The module `entry`, loaded from its bundle, once as by an import: of a library of a thousand modules, Node.js takes longer
+ * to find them than to do what is asked of them. Throws where esbuild refuses it.
  */
 export function loadBundle<Module>(entry: URL): Module {
+	const loaded = modules.get(entry.href) ?? load(entry);
+	modules.set(entry.href, loaded);
+	return loaded as Module;
+}
+
+function load(entry: URL): unknown {
 	const text = bundle(entry, { target: "node24", format: "cjs", minify: true });
 	const module = { exports: {} };
 	const run = compileFunction(text, ["module", "exports", "require"], { filename: fileURLToPath(entry) });
 	run(module, module.exports, createRequire(entry));
-	return module.exports as Module;
+	return module.exports;
 }
 
 /** The bundle of an earlier run, where everything that it was made of is still the same. */

@@ -75,12 +75,13 @@ it("of a library, npm's note of the packages tells whether it is the same, and n
 	expect([...inputs()].filter((path) => path.includes("node_modules/"))).toEqual(["node_modules/.package-lock.json"]);
 });
 
-it("a module that is loaded from its bundle is what it exports, with what Node.js has for it", async () => {
+it("a module that is loaded from its bundle is what it exports, with what Node.js has for it, and runs once", async () => {
 	writeFileSync(
 		source("main.ts"),
 		'import { basename } from "node:path";\nexport const name = (path: string) => basename(path);\n',
 	);
 	const { loadBundle } = await import("../../components/bundle.ts");
-	const { name } = loadBundle<{ name: (path: string) => string }>(pathToFileURL(source("main.ts")));
-	expect(name("/a/b")).toBe("b");
+	const load = () => loadBundle<{ name: (path: string) => string }>(pathToFileURL(source("main.ts")));
+	expect(load().name("/a/b")).toBe("b");
+	expect(load().name).toBe(load().name);
 });

@@ -174,8 +174,15 @@ export async function docker(...args: string[]): Promise<Outcome> {
 	return outcome;
 }
 
+/** The names of those that were started between two looks at them. */
+export function restarted(before: Containers, after: Containers): string[] {
+	return Object.keys(after).filter((name) => after[name]?.startedAt !== before[name]?.startedAt);
+}
+
+export type Containers = Record<string, { id: string; startedAt: string }>;
+
 /** Container ids and start times on the VM, by container name. */
-export async function containers(): Promise<Record<string, { id: string; startedAt: string }>> {
+export async function containers(): Promise<Containers> {
 	const lines = await onVm(
 		"docker ps --all --quiet | xargs docker inspect --format '{{.Name}} {{.Id}} {{.State.StartedAt}}'",
 	);

@@ -6,7 +6,19 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { loginByKubernetes } from "../../components/vault.ts";
 import { STACK } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { begin, containers, env, leave, onVm, pulumi, run, type Variant, variant } from "./lab.ts";
+import {
+	begin,
+	type Containers,
+	containers,
+	env,
+	leave,
+	onVm,
+	pulumi,
+	restarted,
+	run,
+	type Variant,
+	variant,
+} from "./lab.ts";
 
 let folder: string;
 let changed: Variant;
@@ -103,7 +115,7 @@ describe("the certificate, read from Vault at each run", () => {
 		const ask = `openssl s_client -connect 127.0.0.1:5050 </dev/null 2>/dev/null | openssl x509 -noout -fingerprint -sha256`;
 		return (await onVm(ask)).trim();
 	};
-	let before: Awaited<ReturnType<typeof containers>>;
+	let before: Containers;
 
 	beforeAll(async () => {
 		await inVault(join(paths.keys, "registry.pem"), join(paths.keys, "registry.key"));
@@ -129,9 +141,7 @@ describe("the certificate, read from Vault at each run", () => {
 		const { exitCode, output } = await changed.up();
 		expect(exitCode, output).toBe(0);
 		expect(await shown()).toBe(fingerprint);
-		const after = await containers();
-		const restarted = Object.keys(after).filter((name) => after[name]?.startedAt !== before[name]?.startedAt);
-		expect(restarted).toEqual(["registry-nginx"]);
+		expect(restarted(before, await containers())).toEqual(["registry-nginx"]);
 		const again = await pulumi(["preview", "--expect-no-changes", "--stack", STACK], changed.folder);
 		expect(again.exitCode, again.output).toBe(0);
 		const cronJob = ["--namespace", "monitoring", "get", "cronjob", "registry-integrity-probe", "--output", "yaml"];

@@ -14,6 +14,7 @@ import {
 	hostConfig,
 	leave,
 	onVm,
+	restarted,
 	run,
 	up,
 	type Variant,
@@ -287,9 +288,9 @@ describe("a change", () => {
 			const { exitCode, output } = await changed.up();
 			expect(exitCode, output).toBe(0);
 			const after = await containers();
-			const restarted = Object.keys(after).filter((name) => after[name]?.startedAt !== before[name]?.startedAt);
-			expect(restarted.sort()).toEqual(caches.map(({ name }) => `registry-${name}`).sort());
-			for (const name of restarted) expect(after[name]?.id).toBe(before[name]?.id);
+			const started = restarted(before, after);
+			expect(started.sort()).toEqual(caches.map(({ name }) => `registry-${name}`).sort());
+			for (const name of started) expect(after[name]?.id).toBe(before[name]?.id);
 			// The primary is asked first, so the proof that they have the new second one is that nobody answers there.
 			await docker("pause", dns.container);
 			try {

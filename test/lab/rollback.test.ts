@@ -42,7 +42,7 @@ function pullInALoop() {
 			// Silence and a gateway's error are a restart; an answer of another registry is not.
 			else if (answer !== undefined && answer.status < 500) wrong.push(`${url}: ${answer.status} ${text}`);
 			// Often enough to see every change, and not so often that it takes the estate its processor.
-			await new Promise((resolve) => setTimeout(resolve, 250));
+			await new Promise((resolve) => setTimeout(resolve, 100));
 		}
 	});
 	return async () => {

@@ -16,6 +16,7 @@ import {
 	leave,
 	onVm,
 	pulumi,
+	restarted,
 	run,
 	up,
 	type Variant,
@@ -111,31 +112,37 @@ describe("while the cluster is down, and Vault and Woodpecker, which run in it",
 		await changed.configure((config) => {
 			(hostConfig(config, registryVm.hostname)["key"] as { label: string }).label = "changed";
 		});
+		const allOnHosts = () =>
+			run("sh", ["-c", `${command} --yes --skip-preview --non-interactive --stack ${STACK}`], { cwd: changed.folder });
 		// Nor is there anybody to ask for the certificate, where it comes from Vault.
+		await changed.configure((config) => {
+			delete config["homelab-registry:tlsCertificate"];
+			delete config["homelab-registry:tlsPrivateKey"];
+			config["homelab-registry:tlsFrom"] = { vault: { path: "tls" } };
+		});
+		const unknown = await allOnHosts();
+		expect(unknown.output).toMatch(/error: Vault at .* was not reached/);
+		expect(unknown.exitCode).not.toBe(0);
+		expect(await onVm(`cat ${NGINX}`)).toContain("server_tokens on;");
 		const [, copyPair = ""] = /```sh checkout\n(pair=[\s\S]*?)```/.exec(runbook) ?? [];
 		const copied = await run("sh", ["-ec", copyPair], { env: { VM: `-F ${env("LAB_SSH_CONFIG")} registry` } });
 		const [, folder = ""] = /^certificate: (\S+)\/fullchain\.pem, /.exec(copied.stdout) ?? [];
 		expect(folder, copied.output).not.toBe("");
 		const [, tlsFrom = ""] = /`tlsFrom: (\{ files: .+?)`/.exec(runbook) ?? [];
 		await changed.configure((config) => {
-			delete config["homelab-registry:tlsCertificate"];
-			delete config["homelab-registry:tlsPrivateKey"];
 			config["homelab-registry:tlsFrom"] = parse(tlsFrom.replaceAll("FOLDER", folder));
 		});
+		const pair = "sha256sum /opt/registry/tls/*.pem";
 		const lines = await onVm("cat /root/.ssh/authorized_keys");
-		const served = await containers();
-		const rest = await run("sh", ["-c", `${command} --yes --skip-preview --non-interactive --stack ${STACK}`], {
-			cwd: changed.folder,
-		});
+		const [served, certificate] = [await containers(), await onVm(pair)];
+		const rest = await allOnHosts();
 		expect(rest.exitCode, rest.output).toBe(0);
 		expect(rest.output).toMatch(/login key of .* stays as it is, .* Vault at .* was not reached/);
 		expect(rest.output).not.toMatch(/(kubernetes|vault|woodpecker):.*(creat|updat|replac|delet)/);
 		expect(await onVm("docker exec registry-nginx nginx -T 2>/dev/null")).toContain("server_tokens off;");
 		expect(await onVm("cat /root/.ssh/authorized_keys")).toBe(lines);
-		const restarted = Object.entries(await containers()).filter(([name, { startedAt }]) => {
-			return startedAt !== served[name]?.startedAt;
-		});
-		expect(restarted.map(([name]) => name)).toEqual(["registry-nginx"]);
+		expect(restarted(served, await containers())).toEqual(["registry-nginx"]);
+		expect(await onVm(pair)).toBe(certificate);
 		await rm(folder, { recursive: true });
 	});
 });
