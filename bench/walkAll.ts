@@ -13,4 +13,4 @@ for (const repository of await registry.catalog()) {
 	const { defects, inconclusive } = await walk(registry, repository, await registry.tags(repository));
 	if (defects.length + inconclusive.length > 0) throw new Error(`${repository} is not whole`);
 }
-await registry.close();
+registry.close();

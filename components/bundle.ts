@@ -24,8 +24,6 @@ export interface BundleOptions {
 	minify?: boolean;
 	/** Files that stand for whole packages, from the checkout, by the package's name. */
 	alias?: Record<string, string>;
-	/** Patterns of imports that stay in the program as they are, and fail there if they are ever reached. */
-	external?: string[];
 }
 
 interface Kept {

@@ -1,6 +1,7 @@
 /** A client of the Pushgateway: a group of metrics is replaced as a whole, or what it says is read back. */
+import { text } from "node:stream/consumers";
 import type { Registry as Metrics } from "prom-client";
-import { Agent, type Dispatcher, interceptors } from "undici";
+import { HttpClient, type HttpRequest } from "../oci/http.ts";
 
 /** The Pushgateway can't be reached, or does not take what it was given; the message says which, without credentials. */
 export class PushgatewayError extends Error {
@@ -14,7 +15,7 @@ export class PushgatewayError extends Error {
 }
 
 /** Of which the retries are few and soon: whoever pushes has a deadline of its own. */
-const RETRIES = { maxRetries: 3, minTimeout: 500, maxTimeout: 4000, methods: ["GET" as const, "PUT" as const] };
+const RETRIES = { retries: 3, patience: 500, longest: 4000 };
 
 /**
  * Sends the metrics to the group of those labels, among them `job`: with PUT they replace the group, with POST only the
@@ -86,27 +87,28 @@ interface Family {
 async function ask(
 	url: string,
 	path: string,
-	{ method = "GET", ...options }: Partial<Dispatcher.RequestOptions>,
+	{ method = "GET", headers = {}, body }: Partial<Pick<HttpRequest, "method" | "headers" | "body">>,
 ): Promise<string> {
 	const { gateway, authorization } = withoutCredentials(url);
-	const agent = new Agent().compose(interceptors.retry({ ...RETRIES, throwOnError: false }));
+	const client = new HttpClient(RETRIES);
 	try {
-		const { origin, pathname } = new URL(gateway + path);
-		const { statusCode, body } = await agent.request({
-			...options,
-			...{ origin, path: pathname, method },
-			headers: { ...(options.headers as Record<string, string>), ...(authorization && { authorization }) },
+		const response = await client.request({
+			method,
+			url: new URL(gateway + path),
+			headers: { ...headers, ...(authorization && { authorization }) },
+			body,
 			signal: AbortSignal.timeout(30_000),
 		});
-		const said = await body.text();
-		if (statusCode > 299)
-			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${statusCode}: ${said.trim()}`, statusCode);
+		const said = await text(response);
+		const { statusCode: status } = response;
+		if (status > 299)
+			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${status}: ${said.trim()}`, status);
 		return said;
 	} catch (error) {
 		if (error instanceof PushgatewayError) throw error;
 		throw new PushgatewayError(`the Pushgateway ${gateway} was not reached: ${(error as Error).message}`);
 	} finally {
-		await agent.close();
+		client.close();
 	}
 }
 

@@ -1,7 +1,7 @@
 /** A registry over HTTP: what a check of its content needs, and a copy of it. */
 import { createHash } from "node:crypto";
-import type { Readable } from "node:stream";
-import { Agent, type Dispatcher, interceptors } from "undici";
+import { Readable } from "node:stream";
+import { HttpClient, type HttpResponse } from "./http.ts";
 import { algorithmOf, MANIFEST_LIMIT, MANIFEST_TYPES } from "./manifest.ts";
 
 export interface RegistryOptions {
@@ -44,7 +44,6 @@ export interface Identity {
 
 type Method = "GET" | "HEAD" | "POST" | "PUT";
 
-const RETRIED = [429, 500, 502, 503, 504];
 /** Answers of a proxy or of a registry that is overloaded: they say nothing about the content. A 500 does. */
 const INCONCLUSIVE = [429, 502, 503, 504];
 /** One page of a list; a registry refuses to give more than 1000 at once. */
@@ -61,7 +60,7 @@ const ATTEMPTS = 4;
 
 export class Registry {
 	readonly #url: string;
-	readonly #dispatcher: Dispatcher;
+	readonly #http: HttpClient;
 	readonly #credentials: RegistryOptions["credentials"];
 	readonly #deadline: number;
 	/** By what is asked about: a repository, or "" for the registry itself. Basic authentication is the same for all. */
@@ -76,29 +75,25 @@ export class Registry {
 		this.#url = url.replace(/\/$/, "");
 		this.#credentials = credentials;
 		this.#deadline = deadline;
-		this.#dispatcher = new Agent({ connections: concurrency, connect: ca === undefined ? {} : { ca } }).compose(
-			interceptors.redirect({ maxRedirections: 5 }),
-			interceptors.retry({
-				maxRetries: 4,
-				minTimeout: patience,
-				maxTimeout: 20 * patience,
-				statusCodes: RETRIED,
-				methods: ["GET", "HEAD"],
-				throwOnError: false,
-			}),
-		);
+		this.#http = new HttpClient({
+			...(ca !== undefined && { ca }),
+			connections: concurrency,
+			retries: 4,
+			patience,
+			longest: 20 * patience,
+		});
 	}
 
-	close(): Promise<void> {
-		return this.#dispatcher.close();
+	/** Ends all connections. */
+	close(): void {
+		this.#http.close();
 	}
 
 	/** Asks without credentials. */
 	async identity(): Promise<Identity> {
-		const { statusCode: status, headers, body } = await this.#request("GET", "/v2/", {});
-		await body.dump();
-		const name = headers["x-registry-name"];
-		return { status, ...(typeof name === "string" && { name }) };
+		const response = (await this.#request("GET", "/v2/", {})).resume();
+		const name = response.headers["x-registry-name"];
+		return { status: response.statusCode, ...(typeof name === "string" && { name }) };
 	}
 
 	/** The names of all repositories, however many there are. */
@@ -152,12 +147,41 @@ export class Registry {
 		}
 	}
 
-	/** A blob's content, as it comes. Throws a RegistryError where there is none. */
+	/** A blob's content, as it comes. Throws a RegistryError where there is none, and the stream does where it ends early. */
 	async open(repository: string, digest: string): Promise<Readable> {
-		const { statusCode, body } = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, {}, true);
-		if (statusCode === 200) return body;
-		await body.dump();
-		throw new RegistryError(`GET blob ${digest} of ${repository}: answered ${statusCode}`);
+		const response = await this.#part(repository, digest, 0);
+		return Readable.from(this.#continued(repository, digest, response), { objectMode: false });
+	}
+
+	/** Where the connection is cut, the rest is asked for. */
+	async *#continued(repository: string, digest: string, response: HttpResponse): AsyncGenerator<Buffer> {
+		const what = `GET blob ${digest} of ${repository}`;
+		let read = 0;
+		for (let attempt = 1; ; attempt++) {
+			try {
+				for await (const chunk of response) {
+					read += (chunk as Buffer).length;
+					yield chunk as Buffer;
+				}
+				return;
+			} catch (error) {
+				if (isTimeout(error)) throw new RegistryError(`${what}: too slow after ${read} bytes`);
+				if (attempt === ATTEMPTS)
+					throw new RegistryError(`${what}: the connection was cut ${attempt} times, last after ${read} bytes`);
+			}
+			response = await this.#part(repository, digest, read);
+		}
+	}
+
+	/** A blob from that byte on. */
+	async #part(repository: string, digest: string, start: number): Promise<HttpResponse> {
+		const range: Record<string, string> = start > 0 ? { range: `bytes=${start}-` } : {};
+		const response = await this.#send("GET", repository, `/v2/${repository}/blobs/${digest}`, range, true);
+		const isRest = String(response.headers["content-range"]).startsWith(`bytes ${start}-`);
+		if (start === 0 ? response.statusCode === 200 : response.statusCode === 206 && isRest) return response;
+		response.resume();
+		const asked = start > 0 ? ` from byte ${start} on` : "";
+		throw new RegistryError(`GET blob ${digest} of ${repository}${asked}: answered ${response.statusCode}`);
 	}
 
 	/** Puts a blob there, of that size in bytes. Throws a RegistryError where it is not taken, as where its content has another digest. */
@@ -179,9 +203,10 @@ export class Registry {
 		await this.#expect(put, 201, `the manifest ${reference} for ${repository}`);
 	}
 
-	async #expect({ statusCode, body }: Dispatcher.ResponseData, status: number, what: string): Promise<void> {
-		const said = (await this.#read(body, ERROR_LIMIT)).body.toString().trim();
-		if (statusCode !== status) throw new RegistryError(`${this.#url} does not take ${what}: ${statusCode} ${said}`);
+	async #expect(response: HttpResponse, status: number, what: string): Promise<void> {
+		const said = (await this.#read(response, ERROR_LIMIT)).body.toString().trim();
+		if (response.statusCode !== status)
+			throw new RegistryError(`${this.#url} does not take ${what}: ${response.statusCode} ${said}`);
 	}
 
 	async #readThrough(repository: string, digest: string) {
@@ -191,7 +216,7 @@ export class Registry {
 		let size = 0;
 		let cut = false;
 		try {
-			for await (const chunk of response.body) {
+			for await (const chunk of response) {
 				hash.update(chunk as Buffer);
 				size += (chunk as Buffer).length;
 				this.bytes += (chunk as Buffer).length;
@@ -254,7 +279,7 @@ export class Registry {
 		let cutAt: number | undefined;
 		for (let attempt = 1; ; attempt++) {
 			const response = await this.#send(method, scope, path, headers);
-			const { body, cut } = await this.#read(response.body, limit);
+			const { body, cut } = await this.#read(response, limit);
 			if (!cut || body.length === cutAt) return { status: response.statusCode, headers: response.headers, body };
 			if (attempt === ATTEMPTS)
 				throw new RegistryError(
@@ -274,15 +299,15 @@ export class Registry {
 	}
 
 	/** As much as came, up to where more than the limit came: the caller compares it with what should have come. */
-	async #read(body: Dispatcher.ResponseData["body"], limit: number): Promise<{ body: Buffer; cut: boolean }> {
+	async #read(response: HttpResponse, limit: number): Promise<{ body: Buffer; cut: boolean }> {
 		const chunks: Buffer[] = [];
 		let read = 0;
 		let cut = false;
 		try {
-			for await (const chunk of body) {
+			for await (const chunk of response) {
 				read += (chunk as Buffer).length;
 				if (read > Math.max(limit, ERROR_LIMIT)) {
-					body.destroy();
+					response.destroy();
 					break;
 				}
 				chunks.push(chunk as Buffer);
@@ -310,7 +335,7 @@ export class Registry {
 		let response = await authorized();
 		const challenge = [response.headers["www-authenticate"] ?? []].flat().join(", ");
 		if (response.statusCode === 401 && (await this.#login(scope, challenge))) {
-			await response.body.dump();
+			response.resume();
 			response = await authorized();
 		}
 		if (response.statusCode === 401 || response.statusCode === 403) {
@@ -319,27 +344,26 @@ export class Registry {
 			);
 		}
 		if (INCONCLUSIVE.includes(response.statusCode)) {
-			await response.body.dump();
+			response.resume();
 			throw new RegistryError(`${method} ${this.#url}${path}: answered ${response.statusCode}`);
 		}
 		return response;
 	}
 
-	#request(
+	async #request(
 		method: Method,
 		path: string,
 		headers: Record<string, string>,
 		isLong = false,
-		content: Buffer | Readable | null = null,
-	) {
+		body?: Buffer | Readable,
+	): Promise<HttpResponse> {
 		this.requests++;
-		const limit = isLong
-			? { headersTimeout: this.#deadline, bodyTimeout: this.#deadline }
-			: { signal: AbortSignal.timeout(this.#deadline) };
-		const options = { origin: this.#url, path, method, headers, body: content, ...limit };
-		return this.#dispatcher.request(options).catch((error: Error) => {
-			throw new RegistryError(`${method} ${this.#url}${path}: ${error.message}`);
-		});
+		const limit = isLong ? { silence: this.#deadline } : { signal: AbortSignal.timeout(this.#deadline) };
+		try {
+			return await this.#http.request({ method, url: new URL(this.#url + path), headers, body, ...limit });
+		} catch (error) {
+			throw new RegistryError(`${method} ${this.#url}${path}: ${(error as Error).message}`);
+		}
 	}
 
 	/** Answers a challenge; false where there is nothing new to say. */
@@ -376,15 +400,11 @@ export class Registry {
 		let status: number;
 		let text: string;
 		try {
-			const answer = await this.#dispatcher.request({
-				origin: realm.origin,
-				path: `${realm.pathname}${realm.search}`,
-				method: "GET",
-				headers: basic ? { authorization: basic } : {},
-				signal: AbortSignal.timeout(this.#deadline),
-			});
+			const headers: Record<string, string> = basic ? { authorization: basic } : {};
+			const signal = AbortSignal.timeout(this.#deadline);
+			const answer = await this.#http.request({ method: "GET", url: realm, headers, signal });
 			status = answer.statusCode;
-			text = (await this.#read(answer.body, TOKEN_LIMIT)).body.toString();
+			text = (await this.#read(answer, TOKEN_LIMIT)).body.toString();
 		} catch (error) {
 			throw error instanceof RegistryError ? error : failed((error as Error).message);
 		}
@@ -406,8 +426,7 @@ function parseObject(text: string): Record<string, unknown> | undefined {
 }
 
 function isTimeout(error: unknown): boolean {
-	const { name, code } = error as { name?: string; code?: string };
-	return name === "TimeoutError" || name === "AbortError" || code === "UND_ERR_BODY_TIMEOUT";
+	return ["AbortError", "TimeoutError"].includes((error as Error).name);
 }
 
 /** The names in one page of a list; undefined where it is none. A repository without tags has null for a list. */

@@ -56,7 +56,7 @@ async function withRegistry(image: string, work: (registry: Registry, reference:
 	try {
 		console.log(await withProgress(work(registry, reference), () => read(registry)));
 	} finally {
-		await registry.close();
+		registry.close();
 	}
 }
 

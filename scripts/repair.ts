@@ -56,7 +56,7 @@ async function repair(image: string, config: Config, name: string | undefined): 
 		for (const line of await elsewhere(registry, image, reference)) console.log(line);
 		return end(`${image} is still broken`, 1);
 	} finally {
-		await registry.close();
+		registry.close();
 	}
 }
 

@@ -68,6 +68,6 @@ async function verify(image: string, { deep, tag, ...options }: Options): Promis
 		console.log(`${host}/${repository}:${tag} is ${wanted} now`);
 		return 0;
 	} finally {
-		await registry.close();
+		registry.close();
 	}
 }

@@ -2,20 +2,14 @@
 import { bundle } from "../bundle.ts";
 
 /**
- * Of undici, the parts that the probe uses, and one build of its HTTP parser: the others are a faster one, which it does
- * without where it is not there, and an experimental one that has to be asked for.
+ * CommonJS, because prom-client is; for Node.js 24 or newer. Pulumi's state has it twice, as it is declared and as it is
+ * in the cluster: so it is small, and not compressed, because each zlib would make other bytes of it.
  */
-const PARTS = {
-	alias: { undici: "./components/integrityMonitoring/probe/undici.cjs" },
-	external: ["../llhttp/llhttp_simd-wasm.js", "../milo/*"],
-};
-
-/** CommonJS, because undici is; for Node.js 24 or newer. Not compressed: each zlib would make other bytes of it. */
 export function probeProgram(): string {
 	return bundle(new URL("./probe/main.ts", import.meta.url), {
 		target: "node24",
 		format: "cjs",
 		minify: true,
-		...PARTS,
+		alias: { "prom-client": "./components/integrityMonitoring/probe/promClient.cjs" },
 	});
 }

@@ -1,6 +1,7 @@
 /** How the client deals with a registry that is slow, busy, or wants to be logged in to. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Registry, type RegistryOptions } from "../../oci/registry.ts";
 
@@ -86,5 +87,37 @@ describe("content", () => {
 	it("that is larger than it should be is not read to its end", async () => {
 		const { registry } = await serve((_, response) => response.end("x".repeat(1_000_000)));
 		expect((await registry().blob("app", "sha256:1", 10)).body.length).toBeLessThan(1_000_000);
+	});
+
+	/** Sends a blob from where it is asked for, at most so many bytes a connection. */
+	const inPieces = (bytes: number, status = 206) =>
+		serve((request, response) => {
+			const content = "0123456789";
+			const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? "")?.[1] ?? 0);
+			const rest = content.slice(start);
+			response.writeHead(start === 0 ? 200 : status, {
+				"content-length": rest.length,
+				...(start > 0 && status === 206 && { "content-range": `bytes ${start}-9/10` }),
+			});
+			if (rest.length <= bytes) response.end(rest);
+			else response.write(rest.slice(0, bytes), () => response.destroy());
+		});
+
+	it("whose connection is cut comes whole, from where it was cut", async () => {
+		const { registry, requests } = await inPieces(4);
+		expect(await text(await registry().open("app", "sha256:1"))).toBe("0123456789");
+		expect(requests.map(({ headers }) => headers.range)).toEqual([undefined, "bytes=4-", "bytes=8-"]);
+	});
+
+	it("whose connection is cut all the time is given up", async () => {
+		const { registry } = await inPieces(1);
+		const content = text(await registry().open("app", "sha256:1"));
+		await expect(content).rejects.toThrow(/blob sha256:1 of app: the connection was cut 4 times, last after 4 bytes/);
+	});
+
+	it("whose rest begins somewhere else is not put together", async () => {
+		const { registry } = await inPieces(4, 200);
+		const content = text(await registry().open("app", "sha256:1"));
+		await expect(content).rejects.toThrow(/blob sha256:1 of app from byte 4 on: answered 200/);
 	});
 });

@@ -22,7 +22,7 @@ async function main(): Promise<void> {
 	});
 	const options = { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start, budget: BUDGET * 1000 };
 	const report = await probe(registry, options);
-	await registry.close();
+	registry.close();
 	for (const { repository, references, subject, detail } of report.defects)
 		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);
 	for (const line of report.inconclusive) console.log(`could not tell: ${line}`);

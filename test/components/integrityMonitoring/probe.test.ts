@@ -303,5 +303,5 @@ describe("the certificate that the registry shows", () => {
 });
 
 it("the program takes no more of the ConfigMap, and of Pulumi's state, than what it uses of its libraries", () => {
-	expect(probeProgram().length).toBeLessThan(360_000);
+	expect(probeProgram().length).toBeLessThan(45_000);
 });
