@@ -15,7 +15,7 @@ async function serve(answer: (request: IncomingMessage, response: ServerResponse
 		server.closeAllConnections();
 		server.close();
 	});
-	const registry = (more: Partial<RegistryOptions> = {}) => new Registry({ url, ...more });
+	const registry = (more: Partial<RegistryOptions> = {}) => new Registry({ url, patience: 1, ...more });
 	return { requests, url, registry };
 }
 const credentials = { user: "me", password: "secret" };
