@@ -2,7 +2,7 @@
  * HTTP by Node.js's own client: redirects are followed, and what failed for a moment is asked again. ADR 33 says why it is
  * not undici.
  */
-import http, { type IncomingHttpHeaders, type IncomingMessage } from "node:http";
+import http, { type IncomingMessage } from "node:http";
 import https from "node:https";
 import { addAbortSignal, Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -20,6 +20,8 @@ export interface HttpClientOptions {
 	patience: number;
 	/** How long a retry waits at most, in milliseconds, also where the server asks for more. */
 	longest: number;
+	/** How long it may take until there is a connection, in milliseconds; ten seconds by default. */
+	reach?: number;
 }
 
 export interface HttpRequest {
@@ -37,7 +39,6 @@ export interface HttpRequest {
 /** An answer. Its body is read, or given up with `resume`, so that the connection can be used again. */
 export interface HttpResponse extends IncomingMessage {
 	statusCode: number;
-	headers: IncomingHttpHeaders;
 }
 
 const BUSY = [429, 500, 502, 503, 504];
@@ -80,10 +81,12 @@ export class HttpClient {
 	readonly #https: https.Agent;
 
 	constructor(options: HttpClientOptions) {
-		const { ca, connections = Number.POSITIVE_INFINITY } = options;
+		const { ca, connections = Number.POSITIVE_INFINITY, reach = 10_000 } = options;
 		this.#options = options;
 		this.#http = new http.Agent({ keepAlive: true, maxSockets: connections });
 		this.#https = new https.Agent({ keepAlive: true, maxSockets: connections, ...(ca !== undefined && { ca }) });
+		limitReach(this.#http, "connect", reach);
+		limitReach(this.#https, "secureConnect", reach);
 	}
 
 	/** Ends all connections. */
@@ -153,6 +156,18 @@ export class HttpClient {
 			else request.end(body);
 		});
 	}
+}
+
+/** A host that drops what it gets would be waited for until the system gives up, minutes later. */
+function limitReach(agent: http.Agent, connected: "connect" | "secureConnect", reach: number): void {
+	const connect = agent.createConnection.bind(agent);
+	agent.createConnection = (...how) => {
+		const socket = connect(...how);
+		const late = () => socket?.destroy(new TimeoutError(`there was no connection within ${reach} milliseconds`));
+		const timer = setTimeout(late, reach);
+		for (const event of [connected, "close"]) socket?.once(event, () => clearTimeout(timer));
+		return socket;
+	};
 }
 
 /** By a redirect, another method than GET or HEAD is sent again only where the status says so, and what a stream had is gone. */

@@ -1,6 +1,7 @@
 /** What the client does with servers that redirect, are busy, or break off. */
+import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -222,6 +223,25 @@ describe("the time", () => {
 			name: "TimeoutError",
 			message: "nothing came for 100 milliseconds",
 		});
+	});
+
+	it("is over when there is no connection for so long, which is not tried again", async () => {
+		let connections = 0;
+		const silent = createTcpServer(() => connections++).listen(0, "127.0.0.1");
+		await once(silent, "listening");
+		onTestFinished(() => void silent.close());
+		// No TLS comes of it, as of a host that drops what it gets.
+		const url = new URL(`https://127.0.0.1:${(silent.address() as AddressInfo).port}/`);
+		const asked = client({ reach: 100 }).request({ method: "GET", url });
+		await expect(asked).rejects.toThrow("there was no connection within 100 milliseconds");
+		expect(connections).toBe(1);
+	});
+
+	it("for a connection is not that for an answer, whoever had the connection before", async () => {
+		const { url } = await serve((_, response) => void setTimeout(() => response.end("content"), 150));
+		const one = client({ reach: 100, connections: 1 });
+		const asked = [1, 2].map(async () => text(await one.request({ method: "GET", url })));
+		expect(await Promise.all(asked)).toEqual(["content", "content"]);
 	});
 
 	it("is not over as long as something comes", async () => {
