@@ -27,6 +27,7 @@ export interface HttpClientOptions {
 export interface HttpRequest {
 	method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
 	url: URL;
+	/** By their names in lower case. */
 	headers?: Record<string, string>;
 	/** None by default. A stream is sent once: there is no retry, and no redirect is followed. */
 	body?: Buffer | string | Readable | undefined;
@@ -71,6 +72,7 @@ class BusyError extends Error {
 	}
 }
 
+/** It took too long, which is not tried again. */
 class TimeoutError extends Error {
 	override readonly name = "TimeoutError";
 }
@@ -96,8 +98,8 @@ export class HttpClient {
 	}
 
 	/**
-	 * Resolves with the answer as soon as it begins. Where a server is busy or can't be reached it is asked again, unless
-	 * the method is POST; the last answer counts. Rejects where there is none.
+	 * Resolves with the answer as soon as it begins. A server that is busy or can't be reached is asked again, unless the
+	 * method is POST or the body is a stream; the last answer counts. Rejects where there is none.
 	 */
 	async request(request: HttpRequest): Promise<HttpResponse> {
 		const { patience, longest } = this.#options;
