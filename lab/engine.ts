@@ -45,7 +45,7 @@ export async function startEngine(step: Step): Promise<Engine> {
 		);
 	}
 	await forgetEarlierLife();
-	await unplugLeft(step);
+	await removeLeftNetworks(step);
 	await mkdir(paths.run, { recursive: true, mode: 0o711 });
 	await mkdir(paths.engine, { recursive: true });
 	await mkdir(paths.logs, { recursive: true });
@@ -113,11 +113,12 @@ async function forgetEarlierLife(): Promise<void> {
 }
 
 /**
- * Takes the cables of containers that an engine left behind when it was killed off the lab's networks. The kernel keeps
- * the other end for as long as a connection there waits for an answer, a minute and a half, and the next container gets
- * its address. No engine runs here, so there is no other container.
+ * Takes away the lab's networks that an engine left behind, with the cables of containers where it was killed; the engine
+ * makes those that it knows anew. The kernel keeps a cable's other end for as long as a connection there waits for an
+ * answer, a minute and a half, and the next container gets its address; and a network of an engine whose files were
+ * deleted gets what is sent to the new one. No engine runs here, so there is no container on them.
  */
-async function unplugLeft(step: Step): Promise<void> {
+async function removeLeftNetworks(step: Step): Promise<void> {
 	const ours = Object.entries(networkInterfaces()).filter(
 		([name, addresses = []]) => name.startsWith("br-") && addresses.some(({ address }) => gateways.includes(address)),
 	);
@@ -130,6 +131,7 @@ async function unplugLeft(step: Step): Promise<void> {
 			throw new StepError(
 				`the network ${bridge} still has cables of containers that are gone: ${left.join(", ")}; remove them with "ip link delete"`,
 			);
+		await step.run("ip", ["link", "delete", bridge]);
 	}
 }
 

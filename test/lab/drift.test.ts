@@ -1,9 +1,18 @@
 /** What the program says of an estate that is as declared, and of one that was changed by hand. */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { STACK } from "../../lab/estate.ts";
-import { begin, containers, drift, env, leave, onVm, pulumi, up, type Variant, variant } from "./lab.ts";
+import { begin, containers, drift, env, leave, type Outcome, onVm, pulumi, up, type Variant, variant } from "./lab.ts";
 
 const NGINX = "/opt/registry/nginx.conf";
+
+/** What ran, and how often somebody logged in to the VM for it. */
+async function countingLogins(ran: () => Promise<Outcome>): Promise<{ outcome: Outcome; logins: number }> {
+	const all = async () =>
+		Number(await onVm("journalctl --quiet --output cat --unit ssh | grep -c '^Accepted publickey'"));
+	const before = await all();
+	const outcome = await ran();
+	return { outcome, logins: (await all()) - before - 1 };
+}
 
 beforeAll(begin);
 afterAll(leave);
@@ -11,8 +20,9 @@ afterAll(leave);
 describe("an estate as declared", () => {
 	it("needs nothing: a second up changes nothing and restarts nobody", async () => {
 		const before = await containers();
-		const { output } = await up();
-		expect(output).toMatch(/Resources:\n +\d+ unchanged\n/);
+		const { outcome, logins } = await countingLogins(up);
+		expect(outcome.output).toMatch(/Resources:\n +\d+ unchanged\n/);
+		expect(logins, "one for all that is asked").toBe(1);
 		expect(await containers()).toEqual(before);
 	});
 });
@@ -27,8 +37,11 @@ describe("a change by hand", () => {
 		expect(found.output).toMatch(/^\s*\+\s+server_tokens off;$/m);
 		expect(found.output).toContain("no changes were expected");
 
-		await up();
+		const { outcome, logins } = await countingLogins(up);
 		expect(await onVm(`cat ${NGINX}`)).toBe(before);
+		const commands = outcome.output.match(/command:remote:Command .*(created|updated|replaced)/g) ?? [];
+		expect(commands.length).toBeGreaterThan(1);
+		expect(logins, `one for the files, and one for each of\n${commands.join("\n")}`).toBe(1 + commands.length);
 	});
 
 	const changes = [

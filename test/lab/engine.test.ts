@@ -2,9 +2,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { proxmox } from "../../lab/estate.ts";
+import { gateways, proxmox } from "../../lab/estate.ts";
 import { paths } from "../../lab/paths.ts";
-import { docker, make, run } from "./lab.ts";
+import { docker, make, run, succeeds } from "./lab.ts";
 
 it("a Docker engine that died is stopped by lab-down, and brought back by make lab, whatever it left", async ({
 	skip,
@@ -24,5 +24,13 @@ it("a Docker engine that died is stopped by lab-down, and brought back by make l
 	expect(stdout).toBe("");
 	expect((await make("lab-status")).output).toMatch(/^registry VM +absent/m);
 
+	// A network of an engine whose files somebody has deleted, which would get what is sent to the lab's.
+	for (const args of [
+		"link add br-lost type bridge",
+		`address add ${gateways[0]}/24 dev br-lost`,
+		"link set br-lost up",
+	])
+		await succeeds(run("ip", args.split(" ")));
 	expect((await make("lab")).output).toContain("The lab is up");
+	expect((await run("ip", ["link", "show", "br-lost"])).output).toContain("does not exist");
 });
