@@ -1,7 +1,6 @@
 /** The Docker engine underneath: the machine's own where one answers, else one that the lab starts. */
 import { spawn } from "node:child_process";
 import { mkdir, open, readdir, readFile, rm, stat } from "node:fs/promises";
-import { networkInterfaces } from "node:os";
 import { join } from "node:path";
 import { execa } from "execa";
 import { gateways } from "./estate.ts";
@@ -119,10 +118,10 @@ async function forgetEarlierLife(): Promise<void> {
  * deleted gets what is sent to the new one. No engine runs here, so there is no container on them.
  */
 async function removeLeftNetworks(step: Step): Promise<void> {
-	const ours = Object.entries(networkInterfaces()).filter(
-		([name, addresses = []]) => name.startsWith("br-") && addresses.some(({ address }) => gateways.includes(address)),
-	);
-	for (const [bridge] of ours) {
+	// Node.js's own list leaves out those without a cable.
+	const bridges = JSON.parse(await step.run("ip", ["-json", "-4", "address", "show", "type", "bridge"])) as Bridge[];
+	const isOurs = ({ addr_info: addresses = [] }: Bridge) => addresses.some(({ local }) => gateways.includes(local));
+	for (const { ifname: bridge } of bridges.filter(isOurs)) {
 		const cables = () => readdir(`/sys/class/net/${bridge}/brif`);
 		// It may go by itself meanwhile.
 		for (const cable of await cables()) await step.ask("ip", ["link", "delete", cable]);
@@ -133,6 +132,12 @@ async function removeLeftNetworks(step: Step): Promise<void> {
 			);
 		await step.run("ip", ["link", "delete", bridge]);
 	}
+}
+
+/** As `ip` shows it. */
+interface Bridge {
+	ifname: string;
+	addr_info?: { local: string }[];
 }
 
 /** The pid of the lab's dockerd; a pid file that outlived it, or whose number now is somebody else's, does not count. */
