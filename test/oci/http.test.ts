@@ -238,8 +238,8 @@ describe("the time", () => {
 	});
 
 	it("for a connection is not that for an answer, whoever had the connection before", async () => {
-		const { url } = await serve((_, response) => void setTimeout(() => response.end("content"), 150));
-		const one = client({ reach: 100, connections: 1 });
+		const { url } = await serve((_, response) => void setTimeout(() => response.end("content"), 600));
+		const one = client({ reach: 500, connections: 1 });
 		const asked = [1, 2].map(async () => text(await one.request({ method: "GET", url })));
 		expect(await Promise.all(asked)).toEqual(["content", "content"]);
 	});
@@ -247,10 +247,10 @@ describe("the time", () => {
 	it("is not over as long as something comes", async () => {
 		const { url } = await serve((_, response) => {
 			response.writeHead(200, { "content-length": 6 });
-			const timer = setInterval(() => response.write("x"), 50);
+			const timer = setInterval(() => response.write("x"), 100);
 			response.on("close", () => clearInterval(timer));
 		});
-		expect((await ask(url, { silence: 150 })).body).toBe("xxxxxx");
+		expect((await ask(url, { silence: 500 })).body).toBe("xxxxxx");
 	});
 });
 
