@@ -120,7 +120,8 @@ async function forgetEarlierLife(): Promise<void> {
 async function removeLeftNetworks(step: Step): Promise<void> {
 	// Node.js's own list leaves out those without a cable.
 	const bridges = JSON.parse(await step.run("ip", ["-json", "-4", "address", "show", "type", "bridge"])) as Bridge[];
-	const isOurs = ({ addr_info: addresses = [] }: Bridge) => addresses.some(({ local }) => gateways.includes(local));
+	const isOurs = ({ ifname, addr_info: addresses = [] }: Bridge) =>
+		addresses.some(({ local }) => gateways.includes(local)) && /^br-[0-9a-f]{12}$/.test(ifname);
 	for (const { ifname: bridge } of bridges.filter(isOurs)) {
 		const cables = () => readdir(`/sys/class/net/${bridge}/brif`);
 		// It may go by itself meanwhile.
@@ -134,7 +135,7 @@ async function removeLeftNetworks(step: Step): Promise<void> {
 	}
 }
 
-/** As `ip` shows it. */
+/** As `ip` shows it, or an empty object where it has no address. Docker names its own by the network's number. */
 interface Bridge {
 	ifname: string;
 	addr_info?: { local: string }[];

@@ -26,11 +26,11 @@ it("a Docker engine that died is stopped by lab-down, and brought back by make l
 
 	// A network of an engine whose files somebody has deleted, which would get what is sent to the lab's.
 	for (const args of [
-		"link add br-lost type bridge",
-		`address add ${gateways[0]}/24 dev br-lost`,
-		"link set br-lost up",
+		"link add br-0123456789ab type bridge",
+		`address add ${gateways[0]}/24 dev br-0123456789ab`,
+		"link set br-0123456789ab up",
 	])
 		await succeeds(run("ip", args.split(" ")));
 	expect((await make("lab")).output).toContain("The lab is up");
-	expect((await run("ip", ["link", "show", "br-lost"])).output).toContain("does not exist");
+	expect((await run("ip", ["link", "show", "br-0123456789ab"])).output).toContain("does not exist");
 });

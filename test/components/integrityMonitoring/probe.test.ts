@@ -5,7 +5,7 @@ import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
+import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -256,16 +256,17 @@ describe("the certificate that the registry shows", () => {
 	const folder = mkdtempSync(join(tmpdir(), "shown-certificate-test-"));
 	afterAll(() => rmSync(folder, { recursive: true }));
 
-	const show = async (days: number) => {
+	const show = async (days: number, host = "127.0.0.1") => {
 		const args = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days ${days} -subj /CN=127.0.0.1 -keyout ${folder}/key -out ${folder}/pem`;
 		execFileSync("openssl", args.split(" "), { stdio: "pipe" });
 		const [key, cert] = [readFileSync(join(folder, "key")), readFileSync(join(folder, "pem"))];
-		const server = createTlsServer({ key, cert }).listen(0, "127.0.0.1");
+		const server = createTlsServer({ key, cert }).listen(0, host);
 		await once(server, "listening");
 		onTestFinished(() => void server.close());
 		const printed = execFileSync("openssl", ["x509", "-noout", "-fingerprint", "-sha256", "-in", join(folder, "pem")]);
 		const fingerprint = printed.toString().trim().split("=")[1] as string;
-		return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, fingerprint };
+		const { port } = server.address() as AddressInfo;
+		return { url: `https://${host.includes(":") ? `[${host}]` : host}:${port}`, fingerprint };
 	};
 
 	it("is seen with its days and its fingerprint, though nobody vouches for it, and after it has ended, too", async () => {
@@ -276,6 +277,12 @@ describe("the certificate that the registry shows", () => {
 		expect(found?.daysLeft).toBeLessThan(30.1);
 		const later = await shownCertificate(url, Date.now() + 31 * 24 * 3600 * 1000);
 		expect(later?.daysLeft).toBeLessThan(0);
+	});
+
+	const hasIpv6 = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === "::1"));
+	it.runIf(hasIpv6)("is seen at an IPv6 address, too", async () => {
+		const { url, fingerprint } = await show(30, "::1");
+		expect((await shownCertificate(url, Date.now()))?.fingerprint).toBe(fingerprint);
 	});
 
 	it("where nobody answers, or somebody without TLS does, is none, and no metric says that it is well", async () => {
