@@ -31,7 +31,8 @@ describe("a change by hand", () => {
 	it("is shown line by line, fails the drift check, and is undone by the next up", async () => {
 		const before = await onVm(`cat ${NGINX}`);
 		await onVm(`sed -i 's/server_tokens off;/server_tokens on;/' ${NGINX}`);
-		const found = await drift();
+		const { outcome: found, logins: asked } = await countingLogins(drift);
+		expect(asked).toBe(1);
 		expect(found.exitCode).not.toBe(0);
 		expect(found.output).toMatch(/^\s*-\s+server_tokens on;$/m);
 		expect(found.output).toMatch(/^\s*\+\s+server_tokens off;$/m);
