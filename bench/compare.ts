@@ -1,15 +1,15 @@
 /** Two or more ways to do one thing, run in turn in one run, so that a noisy machine is the same for all of them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 
 export interface Way {
 	name: string;
 	/** Run by bash. */
 	command: string;
 	env?: Record<string, string>;
-	/** The greatest exit status that is a success; 0 by default. */
-	accept?: number;
+	/** Of the server that it asks, where that is counted. */
+	meter?: Meter;
 }
 
 /** What is counted from outside: requests to the server, and its processor time, in seconds since its start. */
@@ -26,20 +26,21 @@ export interface Measured {
 	requests: number;
 	/** The server's processor time, the least of all rounds, in seconds. */
 	server: number;
-	/** The most that the first process had in memory, in MiB. */
+	/** In MiB: the most that each process had resident, added up for those that ran at one time; the most of all rounds. */
 	memory: number;
 }
 
+const uncounted: Meter = { requests: () => 0, processor: () => 0 };
+
 /** Throws where a command fails: a fast failure is not fast. */
-export async function compare(ways: Way[], rounds: number, meter?: Meter): Promise<Measured[]> {
-	const none = { requests: () => 0, processor: () => 0 };
-	const { requests, processor } = meter ?? none;
+export async function compare(ways: Way[], rounds: number): Promise<Measured[]> {
 	const all: Measured[] = ways.map(({ name }) => ({
 		...{ name, seconds: [], requests: 0, server: Number.POSITIVE_INFINITY, memory: 0 },
 	}));
 	for (let round = 1; round <= rounds; round++) {
 		for (const [i, way] of ways.entries()) {
 			const measured = all[i] as Measured;
+			const { requests, processor } = way.meter ?? uncounted;
 			const before = { requests: requests(), processor: processor() };
 			const { seconds, memory } = await run(way);
 			measured.seconds.push(seconds);
@@ -52,7 +53,7 @@ export async function compare(ways: Way[], rounds: number, meter?: Meter): Promi
 	return all;
 }
 
-async function run({ name, command, env, accept = 0 }: Way): Promise<{ seconds: number; memory: number }> {
+async function run({ name, command, env }: Way): Promise<{ seconds: number; memory: number }> {
 	const start = performance.now();
 	const child = spawn("bash", ["-c", command], {
 		env: { ...process.env, ...env },
@@ -64,17 +65,26 @@ async function run({ name, command, env, accept = 0 }: Way): Promise<{ seconds: 
 	});
 	let memory = 0;
 	const look = setInterval(() => {
-		try {
-			const status = readFileSync(`/proc/${child.pid}/status`, "utf8");
-			memory = Number(/^VmHWM:\s+(\d+)/m.exec(status)?.[1] ?? 0) / 1024 || memory;
-		} catch {
-			// It has ended meanwhile.
-		}
+		memory = Math.max(memory, resident(child.pid) / 1024);
 	}, 50);
 	const [code] = await once(child, "close");
 	clearInterval(look);
-	if (code === null || code > accept) throw new Error(`${name} ended with ${code}: ${said}`);
+	if (code !== 0) throw new Error(`${name} ended with ${code}: ${said}`);
 	return { seconds: (performance.now() - start) / 1000, memory };
+}
+
+/** Of the process and all below it, in KiB; 0 of one that has ended. */
+function resident(pid: number | string | undefined): number {
+	try {
+		const own = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
+		const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
+			readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean),
+		);
+		return children.reduce((sum, child) => sum + resident(child), own);
+	} catch {
+		// It has ended meanwhile.
+		return 0;
+	}
 }
 
 export function median(values: number[]): number {

@@ -21,7 +21,7 @@ import { change } from "./change.ts";
 import { compare, type Measured, median, type Way } from "./compare.ts";
 import { compareHosts } from "./hosts.ts";
 import { pullsBeside } from "./pulls.ts";
-import { PASSWORD, pushgateway, registry, slowly, USER } from "./servers.ts";
+import { PASSWORD, pushgateway, registry, type Server, slowly, USER } from "./servers.ts";
 import { untilFirstResource } from "./start.ts";
 import { writeStore } from "./store.ts";
 
@@ -29,6 +29,12 @@ import { writeStore } from "./store.ts";
 const LATENCY = 20;
 /** What bcrypt costs with a password from a generator, and with one that has less than 20 characters. */
 const [CHEAP, DEAR] = [4, 10];
+/** Registries that the probe looks at beside each other. */
+const GROWTH = [
+	{ tags: 600, layers: 64 },
+	{ tags: 6_000, layers: 64 },
+	{ tags: 50_000, layers: 2 },
+];
 
 interface Chapter {
 	title: string;
@@ -154,7 +160,7 @@ async function hosts(rounds: number, folder: string): Promise<Chapter[]> {
 	return counts.map((count, i) => ({
 		...(i === counts.length - 1 && { more: picture }),
 		title: `Nothing has changed: ${count} ${count === 1 ? "host" : "hosts"} with a managed resolver`,
-		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files.",
+		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files. The first update was timed once.",
 		rows: all[i] ?? [],
 	}));
 }
@@ -192,19 +198,24 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 			env: { URL: `https://${host}`, USER, PASSWORD },
 		},
 	];
-	const beside: Chapter = { title: "A look at every image", what, rows: await compare(ways, rounds, server) };
+	const counted = ways.map((way) => ({ ...way, meter: server }));
+	const beside: Chapter = { title: "A look at every image", what, rows: await compare(counted, rounds) };
 
-	const costs: Measured[] = [];
-	for (const [name, cost] of [
-		["no password", undefined],
-		[`cost ${CHEAP}, as rendered for a password from a generator`, CHEAP],
-		[`cost ${DEAR}, as rendered for a short password`, DEAR],
-	] as const) {
-		using other = await registry(folder, cost);
-		const ours = await ourProbe(folder, `127.0.0.1:${other.port}`, gateway.url);
-		// A registry without a password is not the one that the probe means: verify asks the same of it.
-		costs.push(...(await compare([{ name, ...verifyAll(ours.env, other.port) }], rounds, other)));
-	}
+	using open = await registry(folder, undefined);
+	using cheap = await registry(folder, CHEAP);
+	using dear = await registry(folder, DEAR);
+	// By the walk alone: a registry without a password is not the one that the probe means.
+	const walkOf = (name: string, meter: Server): Way => ({
+		...{ name, meter, env, command: `exec node bench/walkAll.ts https://127.0.0.1:${meter.port}` },
+	});
+	const costs = await compare(
+		[
+			walkOf("no password", open),
+			walkOf(`cost ${CHEAP}, as rendered for a password from a generator`, cheap),
+			walkOf(`cost ${DEAR}, as rendered for a short password`, dear),
+		],
+		rounds,
+	);
 	const password: Chapter = {
 		title: "What a password check costs the registry",
 		what: "The same images, looked at without latency by the same walk; the registry's processor time is what counts.",
@@ -215,22 +226,28 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 
 /** How the probe's memory and time grow with the registry. */
 async function memory(rounds: number, folder: string): Promise<Chapter[]> {
-	const rows: Measured[] = [];
-	for (const tags of [600, 6000]) {
-		const store = join(folder, String(tags));
-		writeStore(store, { tags, indexes: 0, layers: 64, repositories: 20 });
-		using server = await registry(store, CHEAP);
-		using gateway = await pushgateway();
-		const { env, command } = await ourProbe(store, `127.0.0.1:${server.port}`, gateway.url);
-		rows.push(...(await compare([{ name: `${tags} tags`, command, env }], tags > 1000 ? 1 : rounds, server)));
+	using gateway = await pushgateway();
+	const servers: Server[] = [];
+	try {
+		const ways: Way[] = [];
+		for (const { tags, layers } of GROWTH) {
+			const store = join(folder, String(tags));
+			writeStore(store, { tags, indexes: 0, layers, repositories: 20 });
+			const server = await registry(store, CHEAP);
+			servers.push(server);
+			const ours = await ourProbe(store, `127.0.0.1:${server.port}`, gateway.url);
+			ways.push({ name: `${tags} tags of ${layers} layers`, meter: server, ...ours });
+		}
+		return [
+			{
+				title: "How the probe grows",
+				what: "Half of an image's layers are shared: 6,000 tags of 64 are 192,000 layers. No latency; the registry runs beside it.",
+				rows: await compare(ways, rounds),
+			},
+		];
+	} finally {
+		for (const server of servers) server[Symbol.dispose]();
 	}
-	return [
-		{
-			title: "How the probe grows",
-			what: "Images of 64 layers, half of them shared: 6,000 tags are 192,000 layers. No latency; the registry runs beside it.",
-			rows,
-		},
-	];
 }
 
 /** The scan of the disk beside find over the same tree. */
@@ -313,11 +330,6 @@ async function ourProbe(
 		...{ REGISTRY_CA: join(paths.keys, "ca.pem"), CANARY: "bench/app-0", PUSHGATEWAY_URL: gateway, INSTANCE: "bench" },
 	};
 	return { command: `exec node ${PROBE_FLAGS.join(" ")} '${program}'`, env };
-}
-
-/** By the walk alone, of all repositories. */
-function verifyAll(env: Record<string, string>, port: number): Pick<Way, "command" | "env"> {
-	return { command: `exec node bench/walkAll.ts https://127.0.0.1:${port}`, env };
 }
 
 /** Puts the chapter into the page, which has them in their order; the others stay as they were measured. */

@@ -2,7 +2,7 @@
 
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
@@ -26,11 +26,14 @@ export interface Server extends Meter, Disposable {
 /** The registry, without a cache of its own. `cost` is bcrypt's; undefined is without a password. */
 export async function registry(folder: string, cost: number | undefined): Promise<Server> {
 	const port = await freePort();
-	const htpasswd = join(folder, "htpasswd");
+	// Several have one storage, each its own files.
+	const files = join(folder, String(port));
+	mkdirSync(files);
+	const htpasswd = join(files, "htpasswd");
 	if (cost !== undefined) writeFileSync(htpasswd, `${USER}:${bcrypt.hashSync(PASSWORD, cost)}\n`);
 	const [certificate, key] = ["registry.pem", "registry.key"].map((name) => join(paths.keys, name));
-	const log = join(folder, "access.log");
-	const config = join(folder, "config.yml");
+	const log = join(files, "access.log");
+	const config = join(files, "config.yml");
 	const auth = { htpasswd: { realm: "Registry Realm", path: htpasswd } };
 	writeFileSync(
 		config,

@@ -9,19 +9,29 @@ it("each round has each way once, in turn; what the server did is counted apart 
 	const meter = { requests: () => (requests += 5), processor: () => requests / 10 };
 	const ways = [
 		{ name: "quick", command: "true" },
-		{ name: "slow", command: "sleep 0.2" },
+		{ name: "slow", command: "sleep 0.2", meter },
 	];
-	const [quick, slow] = await compare(ways, 3, meter);
+	const [quick, slow] = await compare(ways, 3);
 	expect(quick?.seconds).toHaveLength(3);
 	expect(median(slow?.seconds ?? [])).toBeGreaterThan(0.19);
 	expect(median(quick?.seconds ?? [])).toBeLessThan(median(slow?.seconds ?? []));
-	expect(slow?.requests).toBe(5);
+	expect([quick?.requests, slow?.requests]).toEqual([0, 5]);
 });
 
 it("a way that fails ends it with its words: a quick failure is no speed", async () => {
 	const failing = [{ name: "broken", command: "echo the reason >&2; exit 3" }];
 	await expect(compare(failing, 1)).rejects.toThrow(/broken ended with 3: the reason/);
-	expect(await compare([{ ...(failing[0] as { name: string; command: string }), accept: 3 }], 1)).toHaveLength(1);
+});
+
+it("memory is that of all processes of a way, also of those below another one", async () => {
+	const node = "node -e 'setTimeout(() => {}, 300)'";
+	const ways = [
+		{ name: "one", command: node },
+		{ name: "three", command: `${node} & sh -c "${node} & wait" & sh -c "${node}; true"; wait` },
+	];
+	const [one, three] = await compare(ways, 1);
+	expect(one?.memory).toBeGreaterThan(20);
+	expect(three?.memory).toBeGreaterThan(2.5 * (one?.memory ?? Number.NaN));
 });
 
 it("the middle of three is their median", () => {
