@@ -334,11 +334,12 @@ export class Registry {
 		};
 		let response = await authorized();
 		const challenge = [response.headers["www-authenticate"] ?? []].flat().join(", ");
-		if (response.statusCode === 401 && (await this.#login(scope, challenge))) {
+		if (response.statusCode === 401) {
 			response.resume();
-			response = await authorized();
+			if (await this.#login(scope, challenge)) response = await authorized();
 		}
 		if (response.statusCode === 401 || response.statusCode === 403) {
+			response.resume();
 			throw new RegistryError(
 				`${method} ${this.#url}${path}: answered ${response.statusCode}; are user and password right?`,
 			);

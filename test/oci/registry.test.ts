@@ -74,6 +74,23 @@ describe("logging in", () => {
 		expect(requests[1]?.headers.authorization).toBe(basic);
 	});
 
+	it.each([401, 403])("is told of each refusal by %i, also of more than there are connections", async (status) => {
+		const { registry } = await serve((_, response) => response.writeHead(status).end("x".repeat(1000)));
+		const client = registry({ credentials, concurrency: 2, deadline: 2_000 });
+		for (const name of ["one", "two", "three"])
+			await expect(client.tags(name)).rejects.toThrow(new RegExp(`${name}/tags/list.*: answered ${status}; are user`));
+	});
+
+	it("has its connections free where no token is given", async () => {
+		const { registry } = await serve((request, response) => {
+			const challenge = `Bearer realm="http://${request.headers.host}/token"`;
+			if (request.url?.startsWith("/token")) response.writeHead(503).end();
+			else response.writeHead(401, { "www-authenticate": challenge }).end("x".repeat(1000));
+		});
+		const client = registry({ concurrency: 2, deadline: 2_000 });
+		for (const name of ["one", "two", "three"]) await expect(client.tags(name)).rejects.toThrow(/gives none: it answered/);
+	});
+
 	it("does not try a wrong password for ever", async () => {
 		const { registry, requests } = await serve((_, response) =>
 			response.writeHead(401, { "www-authenticate": 'Basic realm="r"' }).end(),
