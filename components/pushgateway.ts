@@ -47,8 +47,9 @@ export async function push(
 
 /** Whether it has a group of that job without further labels. Throws a PushgatewayError. */
 export async function hasGroupOfJobAlone(url: string, job: string): Promise<boolean> {
-	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", {})) as { data: Group[] };
-	return data.some(({ labels }) => labels["job"] === job && Object.values(labels).filter(Boolean).length === 1);
+	return (await groups(url)).some(
+		({ labels }) => labels["job"] === job && Object.values(labels).filter(Boolean).length === 1,
+	);
 }
 
 /** One value of a metric, with its labels. */
@@ -62,9 +63,9 @@ export interface Sample {
  * an empty `instance`, which it adds by itself, is left out. Throws a PushgatewayError.
  */
 export async function pushed(url: string, job: string): Promise<Record<string, Sample[]>> {
-	const { data } = JSON.parse(await ask(url, "/api/v1/metrics", {})) as { data: Group[] };
 	const found: Record<string, Sample[]> = {};
-	for (const { labels: _, last_push_successful: _s, ...families } of data.filter(({ labels }) => labels["job"] === job))
+	const ofJob = (await groups(url)).filter(({ labels }) => labels["job"] === job);
+	for (const { labels: _, last_push_successful: _s, ...families } of ofJob)
 		for (const [name, family] of Object.entries(families as Record<string, Family>)) {
 			found[name] ??= [];
 			for (const { labels = {}, value } of family.metrics) {
@@ -82,6 +83,24 @@ interface Group {
 
 interface Family {
 	metrics: { labels?: Record<string, string>; value: string }[];
+}
+
+async function groups(url: string): Promise<Group[]> {
+	const said = await ask(url, "/api/v1/metrics", {});
+	try {
+		const { data } = JSON.parse(said) as { data?: unknown };
+		if (Array.isArray(data)) return data;
+	} catch {
+		// It is no JSON: told below.
+	}
+	throw notOne(url, said);
+}
+
+function notOne(url: string, said: string): PushgatewayError {
+	const { gateway } = withoutCredentials(url);
+	return new PushgatewayError(
+		`the Pushgateway ${gateway} answered as no Pushgateway does, for example with a login page: ${said.slice(0, 200)}`,
+	);
 }
 
 async function ask(
@@ -103,6 +122,8 @@ async function ask(
 		const { statusCode: status } = response;
 		if (status > 299)
 			throw new PushgatewayError(`the Pushgateway ${gateway} answered ${status}: ${said.trim()}`, status);
+		// It takes what is pushed without a word.
+		if (response.headers["content-type"]?.startsWith("text/html")) throw notOne(url, said);
 		return said;
 	} catch (error) {
 		if (error instanceof PushgatewayError) throw error;

@@ -137,6 +137,17 @@ describe("the Pushgateway", () => {
 		await expect(recall(empty, down)).rejects.toThrow("the Pushgateway has lost it: it answered 503: starting");
 	});
 
+	it.each([
+		["a login page before it", "text/html; charset=utf-8", "<!doctype html><title>Log in</title>"],
+		["another server", "text/plain", "hello"],
+		["another API", "application/json", '{"status":"success"}'],
+	])("%s is none, and is not taken for an empty one", async (_, type, body) => {
+		const url = await listen((_, response) => response.writeHead(200, { "content-type": type }).end(body));
+		const words = `the Pushgateway ${url} answered as no Pushgateway does`;
+		await expect(recall(url, undefined)).rejects.toThrow(words);
+		if (type.startsWith("text/html")) await expect(keep(url, {}, 0)).rejects.toThrow(words);
+	});
+
 	it("is tried again where it fails for a moment, and its refusal is an error with its words", async () => {
 		const answers = [503, 200];
 		const bodies: string[] = [];
