@@ -1,18 +1,11 @@
 /** What Prometheus says of its rules, compared with the declared ones. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { ruleGroup } from "../../components/alertRules.ts";
 import { loadedFrom, ruleProblems } from "../../components/loadedRules.ts";
-
-let server: Server | undefined;
-afterEach(() => void server?.close());
+import { serve } from "../httpServer.ts";
 
 async function prometheus(status: number, body: string): Promise<string> {
-	const made = createServer((_, response) => response.writeHead(status).end(body)).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+	return (await serve((_, response) => response.writeHead(status).end(body))).url;
 }
 
 const alert = (name: string) => ({

@@ -1,11 +1,7 @@
 /** What Prometheus says of what it scrapes, compared with what the alerts need. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { scrapeProblems } from "../../components/scraping.ts";
-
-let server: Server | undefined;
-afterEach(() => void server?.close());
+import { serve } from "../httpServer.ts";
 
 type Labels = Record<string, string>;
 interface Target {
@@ -15,10 +11,10 @@ interface Target {
 }
 
 /** A Prometheus with those targets, and these series at the first, second, ... question; the last ones stay. */
-async function prometheus(targets: Target[], ...series: Labels[][]): Promise<{ url: string; asked: string[] }> {
+async function prometheus(targets: Target[], ...series: Labels[][]) {
 	const asked: string[] = [];
 	let turn = 0;
-	const made = createServer((request, response) => {
+	const { url, close } = await serve((request, response) => {
 		const url = new URL(request.url ?? "", "http://x");
 		if (url.pathname === "/api/v1/targets")
 			return response.end(JSON.stringify({ status: "success", data: { activeTargets: targets } }));
@@ -26,10 +22,8 @@ async function prometheus(targets: Target[], ...series: Labels[][]): Promise<{ u
 		const now = series[Math.min(turn++, series.length - 1)] ?? [];
 		const result = now.map((metric) => ({ metric, value: [1, "5"] }));
 		return response.end(JSON.stringify({ status: "success", data: { resultType: "vector", result } }));
-	}).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	return { url: `http://127.0.0.1:${(made.address() as AddressInfo).port}`, asked };
+	});
+	return { url, asked, close };
 }
 
 const pushed = { metric: "drift_detection_last_run_timestamp", job: "drift-detection" };
@@ -92,8 +86,8 @@ it("one that was not scraped yet is no fault", async () => {
 });
 
 it("a Prometheus that does not answer could not be asked, which is no fault of its scraping", async () => {
-	const { url } = await prometheus([]);
-	server?.close();
+	const { url, close } = await prometheus([]);
+	await close();
 	await expect(scrapeProblems(url, { pushed, ports: [] }, 0)).rejects.toThrow(
 		/does not tell what it scrapes: .*ECONNREFUSED/,
 	);

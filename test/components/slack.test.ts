@@ -1,29 +1,18 @@
 /** Messages to Slack: taken, tried again, shortened, refused. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { text } from "node:stream/consumers";
+import { describe, expect, it } from "vitest";
 import { sendToSlack, shortened } from "../../components/slack.ts";
-
-let server: Server;
-afterEach(() => server?.close());
+import { serve } from "../httpServer.ts";
 
 /** A webhook that gives these answers in turn; resolves with its URL and when each message came. */
 async function slack(...answers: [status: number, body: string, headers?: Record<string, string>][]) {
 	const seen: { at: number; text: string }[] = [];
-	server = createServer((request, response) => {
-		let body = "";
-		request.on("data", (part) => {
-			body += part;
-		});
-		request.on("end", () => {
-			seen.push({ at: Date.now(), text: JSON.parse(body).text });
-			const [status, said, headers] = answers.shift() ?? [200, "ok"];
-			response.writeHead(status, headers).end(said);
-		});
-	}).listen(0, "127.0.0.1");
-	await new Promise((resolve) => server.once("listening", resolve));
-	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/services/T0/B0/secret-of-the-hook`;
-	return { url, seen };
+	const { url, close } = await serve(async (request, response) => {
+		seen.push({ at: Date.now(), text: JSON.parse(await text(request)).text });
+		const [status, said, headers] = answers.shift() ?? [200, "ok"];
+		response.writeHead(status, headers).end(said);
+	});
+	return { url: `${url}/services/T0/B0/secret-of-the-hook`, seen, close };
 }
 
 it("a message that is taken is sent once", async () => {
@@ -57,8 +46,8 @@ describe("a message that is not taken is an error without the webhook's URL", ()
 	});
 
 	it("nobody there", async () => {
-		const { url } = await slack();
-		await new Promise((resolve) => server.close(resolve));
+		const { url, close } = await slack();
+		await close();
 		const error = await sendToSlack(url, "hello").catch((reason: Error) => reason);
 		expect(String(error)).toContain("Slack was not reached");
 		expect(String(error)).not.toContain("secret-of-the-hook");

@@ -1,22 +1,9 @@
 /** Reading an entry of Vault, where Vault does not answer as it should. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { loginByKubernetes, readEntry, writeEntry } from "../../components/vault.ts";
+import { serveVault } from "../httpServer.ts";
 
-let server: Server | undefined;
-afterEach(() => {
-	server?.close();
-	for (const name of ["VAULT_ADDR", "VAULT_TOKEN", "VAULT_CACERT"]) delete process.env[name];
-});
-
-async function saying(status: number, body: string): Promise<void> {
-	const made = createServer((_, response) => response.writeHead(status).end(body)).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
-	process.env["VAULT_TOKEN"] = "token-of-a-test";
-}
+const saying = (status: number, body: string) => serveVault((_, response) => response.writeHead(status).end(body));
 
 describe("what can't be read is an error with what to do", () => {
 	it.each([
@@ -33,36 +20,29 @@ describe("what can't be read is an error with what to do", () => {
 
 	it("no address, nobody there", async () => {
 		await expect(readEntry("secret", "a")).rejects.toThrow("VAULT_ADDR is not set");
-		await saying(200, "");
-		await new Promise((resolve) => server?.close(resolve));
+		await (await saying(200, "")).close();
 		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*; is it up/);
 	});
 
 	it("no login, but where nobody could log in", async () => {
 		vi.stubEnv("HOME", "/nowhere"); // That has no .vault-token.
-		await saying(503, '{"errors":["Vault is sealed"]}');
-		delete process.env["VAULT_TOKEN"];
+		const sealed = await saying(503, '{"errors":["Vault is sealed"]}');
+		vi.stubEnv("VAULT_TOKEN", undefined);
 		await expect(readEntry("secret", "a")).rejects.toThrow("unseal it");
-		server?.close();
+		await sealed.close();
 		await expect(readEntry("secret", "a")).rejects.toThrow("was not reached");
 		await saying(403, '{"errors":["permission denied"]}');
-		delete process.env["VAULT_TOKEN"];
+		vi.stubEnv("VAULT_TOKEN", undefined);
 		await expect(readEntry("secret", "a")).rejects.toThrow("there is no login to Vault: run vault login");
-		vi.unstubAllEnvs();
 	});
 
 	it("one that takes the question and does not answer, after its deadline", async () => {
 		const timeout = AbortSignal.timeout.bind(AbortSignal);
 		const given = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => timeout(100));
-		const made = createServer(() => {}).listen(0, "127.0.0.1");
-		server = made;
-		await new Promise((resolve) => made.once("listening", resolve));
-		process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
-		process.env["VAULT_TOKEN"] = "token-of-a-test";
+		await serveVault(() => {});
 		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*(timeout|aborted).*; is it up/);
 		expect(given).toHaveBeenCalledWith(30_000);
 		given.mockRestore();
-		made.closeAllConnections();
 	});
 
 	it("somebody else wrote it meanwhile", async () => {

@@ -1,24 +1,16 @@
 /** What the client does with servers that redirect, are busy, or break off. */
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { HttpClient, type HttpClientOptions, type HttpRequest } from "../../oci/http.ts";
+import { type Answer, serve as serveHttp } from "../httpServer.ts";
 
-type Answer = (request: IncomingMessage, response: ServerResponse, nth: number) => void;
-
-/** A server that answers as it is told; `requests` has what it was asked. */
+/** A server that answers as it is told. */
 async function serve(answer: Answer) {
-	const requests: IncomingMessage[] = [];
-	const server = createServer((request, response) => answer(request, response, requests.push(request)));
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	onTestFinished(() => {
-		server.closeAllConnections();
-		server.close();
-	});
-	return { server, requests, url: new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/asked`) };
+	const { url, ...rest } = await serveHttp(answer);
+	return { ...rest, url: new URL("/asked", url) };
 }
 
 function client(more: Partial<HttpClientOptions> = {}) {
@@ -169,8 +161,8 @@ describe("a connection", () => {
 	});
 
 	it("that can't be made is tried again, and its error tells", async () => {
-		const { url, server } = await serve(() => {});
-		await new Promise((resolve) => (server as Server).close(resolve));
+		const { url, close } = await serve(() => {});
+		await close();
 		await expect(ask(url)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 	});
 

@@ -1,22 +1,14 @@
 /** How the client deals with a registry that is slow, busy, or wants to be logged in to. */
-import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { Registry, type RegistryOptions } from "../../oci/registry.ts";
+import { type Answer, serve as serveHttp } from "../httpServer.ts";
 
-/** A server that answers as it is told; `requests` has what it was asked. */
-async function serve(answer: (request: IncomingMessage, response: ServerResponse, nth: number) => void) {
-	const requests: IncomingMessage[] = [];
-	const server = createServer((request, response) => answer(request, response, requests.push(request)));
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-	onTestFinished(() => {
-		server.closeAllConnections();
-		server.close();
-	});
+/** A registry that answers as it is told, and a client of it. */
+async function serve(answer: Answer) {
+	const { requests, url } = await serveHttp(answer);
 	const registry = (more: Partial<RegistryOptions> = {}) => new Registry({ url, patience: 1, ...more });
-	return { requests, url, registry };
+	return { requests, registry };
 }
 const credentials = { user: "me", password: "secret" };
 const basic = `Basic ${Buffer.from("me:secret").toString("base64")}`;
@@ -88,7 +80,8 @@ describe("logging in", () => {
 			else response.writeHead(401, { "www-authenticate": challenge }).end("x".repeat(1000));
 		});
 		const client = registry({ concurrency: 2, deadline: 2_000 });
-		for (const name of ["one", "two", "three"]) await expect(client.tags(name)).rejects.toThrow(/gives none: it answered/);
+		for (const name of ["one", "two", "three"])
+			await expect(client.tags(name)).rejects.toThrow(/gives none: it answered/);
 	});
 
 	it("does not try a wrong password for ever", async () => {

@@ -1,10 +1,9 @@
 /** How often the walk asks. */
 import { createHash } from "node:crypto";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { Registry } from "../../oci/registry.ts";
 import { walk } from "../../oci/walk.ts";
+import { serve } from "../httpServer.ts";
 
 it("a layer that several tags share, or one image has twice, is asked for once", async () => {
 	const layer = {
@@ -21,7 +20,7 @@ it("a layer that several tags share, or one image has twice, is asked for once",
 			annotations: { tag },
 		});
 	const asked: string[] = [];
-	const server = createServer((request, response) => {
+	const { url } = await serve((request, response) => {
 		const [, kind, reference = ""] = /\/(manifests|blobs)\/(.+)$/.exec(request.url ?? "") ?? [];
 		if (kind === "manifests") {
 			const body = manifest(reference);
@@ -32,10 +31,8 @@ it("a layer that several tags share, or one image has twice, is asked for once",
 		asked.push(reference);
 		const last = /bytes=(\d+)-/.exec(request.headers.range ?? "")?.[1] ?? "0";
 		return response.writeHead(206, { "content-range": `bytes ${last}-${last}/${Number(last) + 1}` }).end("x");
-	}).listen(0, "127.0.0.1");
-	onTestFinished(() => void server.close());
-	await new Promise((resolve) => server.once("listening", resolve));
-	const registry = new Registry({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+	});
+	const registry = new Registry({ url });
 	const found = await walk(registry, "mine", ["1", "2", "3"]);
 	registry.close();
 	expect(found).toMatchObject({ defects: [], inconclusive: [], manifests: 3, blobs: 2 });

@@ -1,30 +1,11 @@
 /** How long ports are silent, with servers that come and go. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { freePort } from "../../lab/freePort.ts";
 import { inWords, watchPorts } from "../../scripts/portSilence.ts";
+import { serve } from "../httpServer.ts";
 
-const servers: Server[] = [];
-afterEach(() => {
-	for (const server of servers.splice(0)) server.close();
-});
-
-async function answering(
-	status: () => number,
-	port = 0,
-): Promise<{ url: string; port: number; close(): Promise<unknown> }> {
-	const server = createServer((_, response) => response.writeHead(status()).end()).listen(port, "127.0.0.1");
-	servers.push(server);
-	await new Promise((resolve) => server.once("listening", resolve));
-	const { port: own } = server.address() as AddressInfo;
-	const close = () => {
-		server.closeAllConnections();
-		return new Promise((resolve) => server.close(resolve));
-	};
-	return { url: `http://127.0.0.1:${own}`, port: own, close };
-}
+const answering = (status: () => number, port = 0) => serve((_, response) => response.writeHead(status()).end(), port);
 
 it("a port that is closed for a while was silent for about so long; one that answers, 401 too, was not", async () => {
 	const gone = await answering(() => 200);

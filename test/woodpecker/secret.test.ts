@@ -1,32 +1,22 @@
 /** The plugin's secret and cron, against servers that answer as Woodpecker does, or as what may stand in its way. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { text } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cron } from "../../woodpecker/cron.ts";
 import { Secret } from "../../woodpecker/secret.ts";
+import { serve } from "../httpServer.ts";
 
-let server: Server | undefined;
 beforeEach(() => {
 	process.env["WOODPECKER_TOKEN"] = "token-of-a-test";
 });
 afterEach(() => {
-	server?.close();
 	delete process.env["WOODPECKER_TOKEN"];
 });
 
 const context = { urn: "", preview: false, log: () => {} };
 
 async function listen(handle: (request: IncomingMessage, response: ServerResponse, body: string) => void) {
-	const made = createServer((request, response) => {
-		let body = "";
-		request.on("data", (part) => {
-			body += part;
-		});
-		request.on("end", () => handle(request, response, body));
-	}).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	return `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
+	return (await serve(async (request, response) => handle(request, response, await text(request)))).url;
 }
 
 /** A server that says the same to everything. */
@@ -99,8 +89,8 @@ describe("what stands in the way is named, without the value and the token", () 
 	});
 
 	it("nobody there, and no token", async () => {
-		const url = await saying(200, "");
-		await new Promise((resolve) => server?.close(resolve));
+		const { url, close } = await serve(() => {});
+		await close();
 		await expect(Secret.read?.("", declared(url), context)).rejects.toThrow("was not reached");
 		delete process.env["WOODPECKER_TOKEN"];
 		await expect(Secret.create(declared(url), context)).rejects.toThrow("WOODPECKER_TOKEN is not set");
@@ -145,7 +135,6 @@ describe("a value that is not proved", () => {
 			expect(sent.map((text) => text.replace(/^(\w+) .*"value":"(.*?)".*/, "$1 '$2'"))).toEqual(
 				has ? ["PATCH ''"] : [],
 			);
-			server?.close();
 		}
 	});
 });

@@ -1,21 +1,9 @@
 /** What is remembered from one drift run to the next, and when people are told. */
-import { createServer, type RequestListener, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { text } from "node:stream/consumers";
+import { describe, expect, it } from "vitest";
 import { isNews, keep, recall, remember, type StackMemory } from "../../../components/driftDetection/memory.ts";
 import { failed, type StackReport } from "../../../components/driftDetection/report.ts";
-
-const servers: Server[] = [];
-afterEach(() => {
-	for (const server of servers.splice(0)) server.close();
-});
-
-async function listen(handle: RequestListener): Promise<string> {
-	const server = createServer(handle).listen(0, "127.0.0.1");
-	servers.push(server);
-	await new Promise((resolve) => server.once("listening", resolve));
-	return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
+import { serve } from "../../httpServer.ts";
 
 const HOUR = 3600;
 const report = (state: StackReport["state"], ...names: string[]): StackReport => ({
@@ -115,7 +103,7 @@ describe("the Pushgateway", () => {
 	] as Record<string, string>[])(
 		"gives back what a run left there, whatever the order of the labels: %j",
 		async (labels) => {
-			const url = await listen((_, response) => response.end(JSON.stringify(told(labels))));
+			const { url } = await serve((_, response) => response.end(JSON.stringify(told(labels))));
 			expect(await recall(url, undefined)).toEqual({
 				lab: { state: "drift", firstSeen: 7200, told: undefined, lastRun: 0, resources: { a: "update" } },
 			});
@@ -123,18 +111,18 @@ describe("the Pushgateway", () => {
 	);
 
 	it("started anew, Prometheus is asked since when; where that does not answer, that is an error", async () => {
-		const empty = await listen((_, response) => response.end('{"status":"success","data":[]}'));
+		const empty = await serve((_, response) => response.end('{"status":"success","data":[]}'));
 		const sample = (name: string, value: string) => ({
 			metric: { __name__: name, exported_job: "x", stack: "lab" },
 			value: [0, value],
 		});
 		const result = [sample("drift_stack_state", "1"), sample("drift_stack_first_seen", "7200")];
-		const prometheus = await listen((_, response) =>
+		const prometheus = await serve((_, response) =>
 			response.end(JSON.stringify({ status: "success", data: { result } })),
 		);
-		expect((await recall(empty, prometheus))["lab"]).toMatchObject({ state: "drift", firstSeen: 7200 });
-		const down = await listen((_, response) => response.writeHead(503).end("starting"));
-		await expect(recall(empty, down)).rejects.toThrow("the Pushgateway has lost it: it answered 503: starting");
+		expect((await recall(empty.url, prometheus.url))["lab"]).toMatchObject({ state: "drift", firstSeen: 7200 });
+		const down = await serve((_, response) => response.writeHead(503).end("starting"));
+		await expect(recall(empty.url, down.url)).rejects.toThrow("the Pushgateway has lost it: it answered 503: starting");
 	});
 
 	it.each([
@@ -142,7 +130,7 @@ describe("the Pushgateway", () => {
 		["another server", "text/plain", "hello"],
 		["another API", "application/json", '{"status":"success"}'],
 	])("%s is none, and is not taken for an empty one", async (_, type, body) => {
-		const url = await listen((_, response) => response.writeHead(200, { "content-type": type }).end(body));
+		const { url } = await serve((_, response) => response.writeHead(200, { "content-type": type }).end(body));
 		const words = `the Pushgateway ${url} answered as no Pushgateway does`;
 		await expect(recall(url, undefined)).rejects.toThrow(words);
 		if (type.startsWith("text/html")) await expect(keep(url, {}, 0)).rejects.toThrow(words);
@@ -151,15 +139,9 @@ describe("the Pushgateway", () => {
 	it("is tried again where it fails for a moment, and its refusal is an error with its words", async () => {
 		const answers = [503, 200];
 		const bodies: string[] = [];
-		const url = await listen((request, response) => {
-			let body = "";
-			request.on("data", (part) => {
-				body += part;
-			});
-			request.on("end", () => {
-				bodies.push(`${request.method} ${request.url}\n${body}`);
-				response.writeHead(answers.shift() ?? 400).end("inconsistent");
-			});
+		const { url } = await serve(async (request, response) => {
+			bodies.push(`${request.method} ${request.url}\n${await text(request)}`);
+			response.writeHead(answers.shift() ?? 400).end("inconsistent");
 		});
 		const memory = {
 			lab: { state: "drift" as const, firstSeen: 0, told: 0, lastRun: 7200, resources: { a: "update" } },

@@ -3,10 +3,10 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { createServer as createTlsServer } from "node:tls";
 import { afterAll, beforeEach, describe, expect, it, onTestFinished, vi } from "vitest";
 import { INTERVAL } from "../../../components/integrityMonitoring/names.ts";
@@ -15,6 +15,7 @@ import { push } from "../../../components/integrityMonitoring/probe/metrics.ts";
 import { probe } from "../../../components/integrityMonitoring/probe/probe.ts";
 import { probeProgram } from "../../../components/integrityMonitoring/program.ts";
 import { Registry } from "../../../oci/registry.ts";
+import { serve } from "../../httpServer.ts";
 
 const digestOf = (text: string) => `sha256:${createHash("sha256").update(text).digest("hex")}`;
 const OCI = "application/vnd.oci.image";
@@ -29,9 +30,9 @@ const manifest = JSON.stringify({
 });
 
 /** A registry with one image as `app:1` and in `canary:latest`; `tags` are those of app, anew for each time they are listed. */
-async function serve(tags: () => string[]) {
+async function registryWith(tags: () => string[]) {
 	const readWhole: string[] = [];
-	const server = createServer((request, response) => {
+	const { url } = await serve((request, response) => {
 		const url = request.url as string;
 		const send = (body: string, headers: object = {}) =>
 			response.writeHead(200, { "content-length": body.length, ...headers }).end(request.method === "HEAD" ? "" : body);
@@ -59,13 +60,8 @@ async function serve(tags: () => string[]) {
 			}
 		}
 	});
-	await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-	const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 	const registry = new Registry({ url, credentials: { user: "me", password: "secret" }, patience: 1 });
-	onTestFinished(async () => {
-		await registry.close();
-		server.close();
-	});
+	onTestFinished(() => registry.close());
 	return { registry, readWhole };
 }
 
@@ -76,7 +72,7 @@ const all = { left: [], coverage: 1 };
 describe("a registry that is moving", () => {
 	it("a tag that goes away between the list and the look is not broken", async () => {
 		let listed = 0;
-		const { registry } = await serve(() => (++listed === 1 ? ["1", "going"] : ["1"]));
+		const { registry } = await registryWith(() => (++listed === 1 ? ["1", "going"] : ["1"]));
 		expect(await look(registry)).toEqual({
 			defects: [],
 			inconclusive: [],
@@ -89,7 +85,7 @@ describe("a registry that is moving", () => {
 
 	it("what can't be looked at a second time stays broken", async () => {
 		let listed = 0;
-		const { registry } = await serve(() => {
+		const { registry } = await registryWith(() => {
 			if (++listed > 1) throw new Error("busy");
 			return ["1", "gone"];
 		});
@@ -99,7 +95,7 @@ describe("a registry that is moving", () => {
 	});
 
 	it("a tag that is still listed and leads nowhere is broken", async () => {
-		const { registry } = await serve(() => ["1", "gone"]);
+		const { registry } = await registryWith(() => ["1", "gone"]);
 		expect((await look(registry)).defects).toEqual([
 			{
 				repository: "app",
@@ -126,7 +122,7 @@ function remembered(registry: Registry): Registry {
 }
 
 it("reads every blob whole once in a week of runs", async () => {
-	const { registry, readWhole } = await serve(() => ["1"]);
+	const { registry, readWhole } = await registryWith(() => ["1"]);
 	const asked = remembered(registry);
 	const runs = (7 * 24 * 3600) / INTERVAL;
 	for (let i = 0; i < runs; i++) await look(asked, (1_700_000_000 + i * INTERVAL) * 1000);
@@ -136,16 +132,12 @@ it("reads every blob whole once in a week of runs", async () => {
 /** A Pushgateway that has these groups, and takes whatever is pushed; `body` is all of that. */
 async function receiving(data: object[] = []) {
 	let body = "";
-	const server = createServer((request, response) => {
-		if (request.method === "GET") return void response.end(JSON.stringify({ data }));
-		request.on("data", (chunk) => {
-			body += chunk;
-		});
-		request.once("end", () => response.end());
-	}).listen(0, "127.0.0.1");
-	await once(server, "listening");
-	onTestFinished(() => void server.close());
-	return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, body: () => body };
+	const { url } = await serve(async (request, response) => {
+		if (request.method === "GET") return response.end(JSON.stringify({ data }));
+		body += await text(request);
+		response.end();
+	});
+	return { url, body: () => body };
 }
 
 describe("a registry that is too large for the time of a run", () => {
@@ -180,7 +172,7 @@ describe("a registry that is too large for the time of a run", () => {
 	});
 
 	it("of one repository, a share of its tags is looked at", async () => {
-		const { registry } = await serve(() => {
+		const { registry } = await registryWith(() => {
 			now = 100; // The time is over when the first tags have been looked at.
 			return Array.from({ length: 1250 }, () => "1");
 		});
@@ -223,22 +215,18 @@ describe("the Pushgateway's URL", () => {
 		...{ start: 0, end: 1000, requests: 1, bytes: 1, certificate: undefined, declared: undefined },
 	};
 	const listen = async (status: number) => {
-		const seen: { url?: string | undefined; authorization?: string | undefined }[] = [];
-		const server = createServer((request, response) => {
-			seen.push({ url: request.url, authorization: request.headers.authorization });
-			request.resume().once("end", () => response.writeHead(status).end("words of the Pushgateway"));
-		}).listen(0, "127.0.0.1");
-		await once(server, "listening");
-		onTestFinished(() => void server.close());
-		return { seen, address: `127.0.0.1:${(server.address() as AddressInfo).port}` };
+		const { requests, port } = await serve((request, response) =>
+			request.resume().once("end", () => response.writeHead(status).end("words of the Pushgateway")),
+		);
+		return { requests, address: `127.0.0.1:${port}` };
 	};
 
 	it("may end with a slash, and have a user and a password, which are sent and not shown", async () => {
-		const { seen, address } = await listen(200);
+		const { requests, address } = await listen(200);
 		await push(`http://us%40er:pass%3Aword@${address}/`, "i", run);
-		expect(seen[0]).toEqual({
+		expect(requests[0]).toMatchObject({
 			url: "/metrics/job/registry-integrity-probe/instance/i",
-			authorization: `Basic ${Buffer.from("us@er:pass:word").toString("base64")}`,
+			headers: { authorization: `Basic ${Buffer.from("us@er:pass:word").toString("base64")}` },
 		});
 	});
 
@@ -286,10 +274,8 @@ describe("the certificate that the registry shows", () => {
 	});
 
 	it("where nobody answers, or somebody without TLS does, is none, and no metric says that it is well", async () => {
-		const server = createServer().listen(0, "127.0.0.1");
-		await once(server, "listening");
-		onTestFinished(() => void server.close());
-		expect(await shownCertificate(`https://127.0.0.1:${(server.address() as AddressInfo).port}`, 0)).toBeUndefined();
+		const { port } = await serve(() => {});
+		expect(await shownCertificate(`https://127.0.0.1:${port}`, 0)).toBeUndefined();
 		expect(await shownCertificate("https://127.0.0.1:1", 0)).toBeUndefined();
 	});
 

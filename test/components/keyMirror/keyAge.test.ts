@@ -1,33 +1,22 @@
 /** How old a login key is, from the versions that Vault has of its copy. */
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
-import { afterEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { keySince } from "../../../components/keyMirror/keyAge.ts";
 import { newPrivateKey } from "../../../components/keyMirror/sshKey.ts";
-
-let server: Server | undefined;
-afterEach(() => {
-	server?.close();
-	for (const name of ["VAULT_ADDR", "VAULT_TOKEN"]) delete process.env[name];
-});
+import { serveVault } from "../../httpServer.ts";
 
 const [key, other] = [newPrivateKey("a"), newPrivateKey("b")];
 const day = (n: number) => `2026-01-${String(n).padStart(2, "0")}T00:00:00.123456789Z`;
 
 /** A Vault with these versions, the first one is 1, each written a day later; null is a deleted one. */
 async function vaultHas(versions: (string | null)[]): Promise<void> {
-	const made = createServer(({ url = "" }, response) => {
+	await serveVault(({ url = "" }, response) => {
 		const wanted = Number(/version=(\d+)/.exec(url)?.[1] ?? versions.length);
 		const privateKey = versions[wanted - 1];
 		if (privateKey === undefined) return void response.writeHead(404).end('{"errors":[]}');
 		const data = privateKey === null ? null : { private_key: privateKey, public_key: "x" };
 		const metadata = { version: wanted, created_time: day(wanted) };
 		response.writeHead(data === null ? 404 : 200).end(JSON.stringify({ data: { data, metadata } }));
-	}).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
-	process.env["VAULT_TOKEN"] = "token-of-a-test";
+	});
 }
 
 it.each([

@@ -1,38 +1,30 @@
 /** The certificate and its key, read from files or from Vault at each run. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readTlsPair, tlsSource } from "../../../components/registryVm/tlsPair.ts";
+import { serveVault } from "../../httpServer.ts";
 
 const CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
 const KEY = "-----BEGIN PRIVATE KEY-----\nMC4C\n-----END PRIVATE KEY-----\n";
 
 let folder: string;
-let server: Server | undefined;
 beforeEach(() => {
 	folder = mkdtempSync(join(tmpdir(), "tls-pair-test-"));
 });
 afterEach(() => {
 	rmSync(folder, { recursive: true });
-	server?.close();
-	for (const name of ["VAULT_ADDR", "VAULT_TOKEN"]) delete process.env[name];
 });
 
 const read = (source: object) => readTlsPair(tlsSource.parse(source), "secret", folder);
 
 async function vaultHas(status: number, data: Record<string, unknown> | null): Promise<string[]> {
 	const asked: string[] = [];
-	const made = createServer(({ url = "" }, response) => {
+	await serveVault(({ url = "" }, response) => {
 		asked.push(url);
 		response.writeHead(status).end(JSON.stringify({ data: { data, metadata: { version: 4 } } }));
-	}).listen(0, "127.0.0.1");
-	server = made;
-	await new Promise((resolve) => made.once("listening", resolve));
-	process.env["VAULT_ADDR"] = `http://127.0.0.1:${(made.address() as AddressInfo).port}`;
-	process.env["VAULT_TOKEN"] = "token-of-a-test";
+	});
 	return asked;
 }
 
@@ -76,7 +68,6 @@ describe("from Vault", () => {
 	it("an entry that is deleted, and one without the key, say so and show no value", async () => {
 		await vaultHas(404, null);
 		await expect(read({ vault: { path: "tls" } })).rejects.toThrow("Vault has nothing at secret/tls, or it is deleted");
-		server?.close();
 		await vaultHas(200, { cert: CERTIFICATE, private_key: "dummy-value", port: 443 });
 		await expect(read({ vault: { path: "tls" } })).rejects.toThrow(
 			"secret/tls has no PEM text at certificate; its keys are: cert, private_key, port",

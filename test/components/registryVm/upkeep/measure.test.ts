@@ -1,20 +1,15 @@
 /** What is measured on the VM, with debug servers that answer as registry 2.8.3's, or as what may stand in their place. */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { measure } from "../../../../components/registryVm/upkeep/measure.ts";
+import { serve } from "../../../httpServer.ts";
 
 let folder: string;
-const servers: Server[] = [];
 beforeAll(async () => {
 	folder = await mkdtemp(join(tmpdir(), "measure-test-"));
-});
-afterEach(() => {
-	for (const server of servers.splice(0)) server.close();
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -22,10 +17,7 @@ const file = () => join(folder, "metrics", "vm.prom");
 const scan = () => join(folder, "scan.prom");
 
 async function saying(status: number, body: string): Promise<string> {
-	const server = createServer((_, response) => response.writeHead(status).end(body)).listen(0, "127.0.0.1");
-	servers.push(server);
-	await new Promise((resolve) => server.once("listening", resolve));
-	return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+	return (await serve((_, response) => response.writeHead(status).end(body))).url;
 }
 
 /** As a registry 2.8.3 that fetched two of three manifests says it. */
@@ -80,8 +72,8 @@ it.each([
 });
 
 it("a cache that nobody answers for is named with the reason", async () => {
-	const url = await saying(200, "");
-	servers.splice(0)[0]?.close();
+	const { url, close } = await serve(() => {});
+	await close();
 	const [problem] = await measure(file(), { data: folder, scan: scan(), caches: { gone: url } }, 0);
 	expect(problem).toMatch(/gone has saved is not known: .*ECONNREFUSED/);
 });
