@@ -102,8 +102,8 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 	const address = process.env["VAULT_ADDR"];
 	if (!address)
 		throw new VaultError("VAULT_ADDR is not set: it is Vault's URL, for example https://vault.example:8200");
-	const caFile = process.env["VAULT_CACERT"];
-	const agent = new Agent(caFile ? { connect: { ca: readFileSync(caFile, "utf8") } } : {});
+	const ca = trustedCa();
+	const agent = new Agent(ca === undefined ? {} : { connect: { ca } });
 	const known = login ?? token();
 	try {
 		const answer = await request(`${address.replace(/\/+$/, "")}/v1/${path}`, {
@@ -117,8 +117,9 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 		// Only now: where Vault is down, nobody can log in.
 		if (known === undefined && !UNAVAILABLE.includes(answer.statusCode))
 			throw new VaultError("there is no login to Vault: run vault login, or set VAULT_TOKEN");
-		const parsed = text === "" ? {} : (JSON.parse(text) as Record<string, unknown>);
-		return { status: answer.statusCode, body: parsed };
+		const parsed = text === "" ? {} : JSON.parse(text);
+		if (typeof parsed !== "object" || parsed === null) throw new SyntaxError();
+		return { status: answer.statusCode, body: parsed as Record<string, unknown> };
 	} catch (error) {
 		if (error instanceof VaultError) throw error;
 		const reason = error instanceof SyntaxError ? "something else than Vault answers there" : (error as Error).message;
@@ -127,6 +128,17 @@ async function ask(method: "GET" | "PUT", path: string, body?: object, login?: s
 		);
 	} finally {
 		await agent.close();
+	}
+}
+
+/** PEM; undefined where the system's are trusted. */
+function trustedCa(): string | undefined {
+	const file = process.env["VAULT_CACERT"];
+	if (!file) return undefined;
+	try {
+		return readFileSync(file, "utf8");
+	} catch (error) {
+		throw new VaultError(`VAULT_CACERT can't be read: ${(error as Error).message}`);
 	}
 }
 

@@ -13,6 +13,7 @@ describe("what can't be read is an error with what to do", () => {
 		["a KV mount of version 1", 200, '{"data":{"private_key":"x"}}', "is not a KV mount of version 2"],
 		["a mount that there is not", 404, '{"errors":["no handler for route"]}', "there is no mount there"],
 		["something else", 200, "<html>", "something else than Vault answers there"],
+		["something else that speaks JSON", 200, "null", "something else than Vault answers there"],
 	])("%s", async (_, status, body, message) => {
 		await saying(status, body);
 		await expect(readEntry("secret", "a")).rejects.toThrow(message);
@@ -22,6 +23,12 @@ describe("what can't be read is an error with what to do", () => {
 		await expect(readEntry("secret", "a")).rejects.toThrow("VAULT_ADDR is not set");
 		await (await saying(200, "")).close();
 		await expect(readEntry("secret", "a")).rejects.toThrow(/was not reached: .*; is it up/);
+	});
+
+	it("a CA that can't be read", async () => {
+		await saying(200, "{}");
+		vi.stubEnv("VAULT_CACERT", "/nowhere/ca.pem");
+		await expect(readEntry("secret", "a")).rejects.toThrow(/^VAULT_CACERT can't be read: ENOENT.*\/nowhere\/ca\.pem/);
 	});
 
 	it("no login, but where nobody could log in", async () => {
