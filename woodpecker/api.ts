@@ -4,11 +4,10 @@ import { Agent, interceptors, request } from "undici";
 /** Woodpecker does not answer, or not as it should; the message says what to do. */
 export class WoodpeckerError extends Error {}
 
-/** What an answer without a body, or one that there is not, is. */
-export interface Answer {
-	status: number;
-	body: Record<string, unknown> | Record<string, unknown>[] | undefined;
-}
+/** Woodpecker has nothing at that path, or nothing that the token's user may see. */
+export class NotFoundError extends WoodpeckerError {}
+
+type Entry = Record<string, unknown>;
 
 const agent = new Agent().compose(
 	interceptors.retry({
@@ -22,15 +21,15 @@ const agent = new Agent().compose(
 );
 
 /**
- * Asks the server at that URL, by default the one of the environment; resolves for 404, too. Throws a WoodpeckerError for
- * all else that is no success.
+ * Asks the server at that URL, by default the one of the environment; the answer is undefined where it has no body. Throws
+ * a NotFoundError for 404, and a WoodpeckerError for all else that is no success.
  */
 export async function ask(
 	server: string | undefined,
 	method: "GET" | "POST" | "PATCH" | "DELETE",
 	path: string,
 	body?: object,
-): Promise<Answer> {
+): Promise<Entry | Entry[] | undefined> {
 	const token = process.env["WOODPECKER_TOKEN"];
 	if (!token)
 		throw new WoodpeckerError("WOODPECKER_TOKEN is not set: make a token in Woodpecker's user settings, and export it");
@@ -64,33 +63,44 @@ export async function ask(
 		throw new WoodpeckerError(
 			`${what}: the token's user may not change this repository; it has to be one of its administrators`,
 		);
-	if (statusCode === 404) {
-		if (/repo/i.test(text))
-			throw new WoodpeckerError(
-				`${what}: there is no such repository; woodpecker.repository is its number, as its URL has it`,
-			);
-		return { status: 404, body: undefined };
-	}
+	if (statusCode === 404)
+		throw new NotFoundError(
+			`${what}: there is no such repository, or it is not shown to the token's user; woodpecker.repository is its number, as its URL has it`,
+		);
 	if (statusCode > 299) throw new WoodpeckerError(`${what}: ${text.trim().slice(0, 300)}`);
-	if (text === "" || statusCode === 204) return { status: statusCode, body: undefined };
+	if (text === "" || statusCode === 204) return undefined;
 	if (!String(headers["content-type"]).includes("json"))
 		throw new WoodpeckerError(
 			`${what}, but not in JSON: ${text.trim().slice(0, 80)}. Something else answers there, a login page perhaps`,
 		);
 	try {
-		return { status: statusCode, body: JSON.parse(text) as Answer["body"] };
+		return JSON.parse(text) as Entry | Entry[];
 	} catch {
 		throw new WoodpeckerError(`${what}, but not in JSON: ${text.trim().slice(0, 80)}`);
 	}
 }
 
+/**
+ * What that repository has at a path below it; undefined where it has none. As Woodpecker answers 404 for a repository that
+ * is gone, too, that is asked for then. Throws a WoodpeckerError.
+ */
+export async function find(server: string | undefined, repository: number, path: string): Promise<Entry | undefined> {
+	try {
+		return (await ask(server, "GET", `/repos/${repository}/${path}`)) as Entry | undefined;
+	} catch (error) {
+		if (!(error instanceof NotFoundError)) throw error;
+	}
+	await ask(server, "GET", `/repos/${repository}`);
+	return undefined;
+}
+
 /** Every entry of a list, whose pages end with one that is empty. Throws a WoodpeckerError. */
-export async function list(server: string | undefined, path: string): Promise<Record<string, unknown>[]> {
-	const all: Record<string, unknown>[] = [];
+export async function list(server: string | undefined, path: string): Promise<Entry[]> {
+	const all: Entry[] = [];
 	for (let page = 1; page <= 1000; page++) {
-		const { body } = await ask(server, "GET", `${path}?page=${page}&perPage=50`);
-		if (!Array.isArray(body) || body.length === 0) return all;
-		all.push(...body);
+		const found = await ask(server, "GET", `${path}?page=${page}&perPage=50`);
+		if (!Array.isArray(found) || found.length === 0) return all;
+		all.push(...found);
 	}
 	throw new WoodpeckerError(`Woodpecker gives pages of ${path} without end`);
 }

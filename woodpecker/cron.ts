@@ -1,7 +1,8 @@
 /** `woodpecker:index:Cron`: a schedule of a repository. One of that name that is there already is taken over. */
+import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
-import { ask, list } from "./api.ts";
+import { ask, list, NotFoundError, WoodpeckerError } from "./api.ts";
 import { checked } from "./checked.ts";
 
 export const cronInputs = z.strictObject({
@@ -13,6 +14,7 @@ export const cronInputs = z.strictObject({
 	name: z.string().min(1).describe("What pipelines call it."),
 	schedule: z.string().min(1).describe("When it runs, for example `0 4 * * *`."),
 	branch: z.string().default("").describe("The branch that it runs. The default branch by default."),
+	enabled: z.boolean().default(true).describe("Whether it runs at all. True by default."),
 });
 
 export type CronInputs = z.input<typeof cronInputs>;
@@ -24,7 +26,9 @@ export const Cron: ResourceType = {
 	diff(state, inputs) {
 		const diff: Diff = {};
 		for (const key of ["server", "repository", "name"]) if (state[key] !== inputs[key]) diff[key] = "update-replace";
-		for (const key of ["schedule", "branch"]) if (state[key] !== inputs[key]) diff[key] = "update";
+		// Of a state that is older than this input.
+		const was: Properties = { enabled: true, ...state };
+		for (const key of ["schedule", "branch", "enabled"]) if (was[key] !== inputs[key]) diff[key] = "update";
 		return diff;
 	},
 
@@ -37,7 +41,7 @@ export const Cron: ResourceType = {
 	async read(_, state) {
 		const found = await find(state as Declared);
 		if (found === undefined) return undefined;
-		const live: Properties = { ...state, schedule: found["schedule"], branch: found["branch"] ?? "" };
+		const live: Properties = { ...state, ...shown(found) };
 		return { state: live, inputs: live };
 	},
 
@@ -46,10 +50,16 @@ export const Cron: ResourceType = {
 		return inputs;
 	},
 
-	async delete(_, state) {
-		const { server, repository } = state as Declared;
-		const found = await find(state as Declared);
-		if (found !== undefined) await ask(server, "DELETE", `/repos/${repository}/cron/${found["id"]}`);
+	async delete(_, state, { log }) {
+		const { server, repository, name } = state as Declared;
+		try {
+			const found = await find(state as Declared);
+			if (found !== undefined) await ask(server, "DELETE", `/repos/${repository}/cron/${found["id"]}`);
+		} catch (error) {
+			// It went with its repository.
+			if (!(error instanceof NotFoundError)) throw error;
+			log("warning", `${name} was not deleted: ${error.message}`);
+		}
 	},
 };
 
@@ -58,9 +68,25 @@ async function find({ server, repository, name }: Declared): Promise<Record<stri
 }
 
 async function write(declared: Declared): Promise<void> {
-	const { server, repository, name, schedule, branch } = declared;
-	const body = { name, schedule, branch };
-	const found = await find(declared);
+	const { server, repository, name, schedule, branch, enabled } = declared;
+	const wanted = { schedule, branch, enabled };
 	const path = `/repos/${repository}/cron`;
-	await (found ? ask(server, "PATCH", `${path}/${found["id"]}`, body) : ask(server, "POST", path, body));
+	const found = await find(declared);
+	if (found !== undefined) {
+		const changed = shown(await ask(server, "PATCH", `${path}/${found["id"]}`, { name, ...wanted }));
+		if (isDeepStrictEqual(changed, wanted)) return;
+		// Older servers keep a branch where they are given none.
+		await ask(server, "DELETE", `${path}/${found["id"]}`);
+	}
+	const made = shown(await ask(server, "POST", path, { name, ...wanted }));
+	if (!isDeepStrictEqual(made, wanted))
+		throw new WoodpeckerError(
+			`Woodpecker${server === undefined ? "" : ` at ${server}`} took the cron ${name}, and gives it back as ${JSON.stringify(made)}`,
+		);
+}
+
+/** What an answer says of a cron. Servers before 3.13 know none that is disabled. */
+function shown(cron: object | undefined) {
+	const { schedule, branch = "", enabled = true } = (cron ?? {}) as Record<string, unknown>;
+	return { schedule, branch, enabled };
 }

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Context, Diff, Properties, ResourceType } from "../host/protocol.ts";
-import { ask, WoodpeckerError } from "./api.ts";
+import { ask, find, NotFoundError, WoodpeckerError } from "./api.ts";
 import { checked } from "./checked.ts";
 
 export const events = [
@@ -64,9 +64,9 @@ export const Secret: ResourceType = {
 
 	async read(_, state) {
 		const { server, repository, name } = state as Declared;
-		const { body } = await ask(server, "GET", `/repos/${repository}/secrets/${name}`);
-		if (body === undefined) return undefined;
-		const { events: on, images, image, event } = body as Record<string, unknown>;
+		const found = await find(server, repository, `secrets/${name}`);
+		if (found === undefined) return undefined;
+		const { events: on, images, image, event } = found;
 		// Older servers had other names for them.
 		const live: Properties = { ...state, events: on ?? event ?? [], images: images ?? image ?? [] };
 		return { state: live, inputs: live };
@@ -81,9 +81,15 @@ export const Secret: ResourceType = {
 		return isProved ? inputs : { ...inputs, value: state["value"] };
 	},
 
-	async delete(_, state) {
+	async delete(_, state, { log }) {
 		const { server, repository, name } = state as Declared;
-		await ask(server, "DELETE", `/repos/${repository}/secrets/${name}`);
+		try {
+			if (await exists(state as Declared)) await ask(server, "DELETE", `/repos/${repository}/secrets/${name}`);
+		} catch (error) {
+			// It went with its repository.
+			if (!(error instanceof NotFoundError)) throw error;
+			log("warning", `${name} was not deleted: ${error.message}`);
+		}
 	},
 };
 
@@ -94,14 +100,13 @@ async function write({ server, repository, name, value, events, images }: Declar
 	await ((await exists({ server, repository, name }))
 		? ask(server, "PATCH", `${path}/${name}`, body)
 		: ask(server, "POST", path, body));
-	const { body: live } = await ask(server, "GET", `${path}/${name}`);
-	const kept = live as { events?: unknown; images?: unknown } | undefined;
+	const kept = await find(server, repository, `secrets/${name}`);
 	if (
-		!isDeepStrictEqual(sorted(kept?.events), sorted(events)) ||
-		!isDeepStrictEqual(sorted(kept?.images), sorted(images))
+		!isDeepStrictEqual(sorted(kept?.["events"]), sorted(events)) ||
+		!isDeepStrictEqual(sorted(kept?.["images"]), sorted(images))
 	)
 		throw new WoodpeckerError(
-			`Woodpecker${server === undefined ? "" : ` at ${server}`} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.events)} and images ${JSON.stringify(kept?.images)}; is it older than 1.0?`,
+			`Woodpecker${server === undefined ? "" : ` at ${server}`} took the secret ${name}, and gives it back with the events ${JSON.stringify(kept?.["events"])} and images ${JSON.stringify(kept?.["images"])}; is it older than 1.0?`,
 		);
 }
 
@@ -123,7 +128,7 @@ async function exists({
 	repository,
 	name,
 }: Pick<Declared, "server" | "repository" | "name">): Promise<boolean> {
-	return (await ask(server, "GET", `/repos/${repository}/secrets/${name}`)).body !== undefined;
+	return (await find(server, repository, `secrets/${name}`)) !== undefined;
 }
 
 function sorted(value: unknown): unknown {

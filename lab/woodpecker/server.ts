@@ -1,6 +1,7 @@
 /**
  * A stand-in for Woodpecker's API (server v3.13), which can't be had here: the secrets and the crons of one repository,
- * as documented. Values are kept and never given back; events are validated; lists are paged. Its memory is its own.
+ * as documented. Values are kept and never given back; events are validated; lists are paged; what is not there is a 404
+ * without a word, a repository as well as a secret; a cron runs only where it is told so. Its memory is its own.
  *
  * Environment: TOKEN, REPOSITORY (its id), PORT.
  */
@@ -25,6 +26,7 @@ interface Cron {
 	name: string;
 	schedule: string;
 	branch: string;
+	enabled: boolean;
 }
 
 const secrets = new Map<string, Secret>();
@@ -58,9 +60,9 @@ function page<Entry>(all: Entry[], query: URLSearchParams): Entry[] {
 }
 
 function answer(method: string, url: URL, body: Record<string, unknown> | undefined): Answer {
-	const [, base, id, kind, name] = /^\/api\/(repos)\/(\d+)\/(secrets|cron)(?:\/([^/]+))?$/.exec(url.pathname) ?? [];
-	if (base === undefined) return [404, "Not Found"];
-	if (id !== REPOSITORY) return [404, "repo not found"];
+	const [, id, kind, name] = /^\/api\/repos\/(\d+)(?:\/(secrets|cron)(?:\/([^/]+))?)?$/.exec(url.pathname) ?? [];
+	if (id !== REPOSITORY) return [404];
+	if (kind === undefined) return method === "GET" ? [200, { id: Number(id), active: true }] : [405];
 	if (method === "POST" || method === "PATCH") if (body === undefined) return [400, "Error parsing body"];
 	return kind === "secrets" ? ofSecrets(method, name, url, body ?? {}) : ofCrons(method, name, url, body ?? {});
 }
@@ -77,7 +79,7 @@ function ofSecrets(method: string, name: string | undefined, url: URL, body: Rec
 		return [200, shown(secret)];
 	}
 	const secret = secrets.get(name);
-	if (secret === undefined) return [404, "sql: no rows in result set"];
+	if (secret === undefined) return [404];
 	if (method === "DELETE") return secrets.delete(name) ? [204] : [404];
 	if (method === "GET") return [200, shown(secret)];
 	const changed = { ...secret };
@@ -95,16 +97,16 @@ function ofSecrets(method: string, name: string | undefined, url: URL, body: Rec
 function ofCrons(method: string, name: string | undefined, url: URL, body: Record<string, unknown>): Answer {
 	if (name === undefined) {
 		if (method === "GET") return [200, page([...crons.values()], url.searchParams)];
-		const { name: called, schedule, branch = "" } = body as Partial<Cron>;
+		const { name: called, schedule, branch = "", enabled = false } = body as Partial<Cron>;
 		if (!called || !schedule) return [422, "Error inserting cron. name and schedule are required"];
 		if ([...crons.values()].some((cron) => cron.name === called))
 			return [422, "Error inserting cron. UNIQUE constraint failed"];
-		const cron = { id: ++ids, name: called, schedule, branch };
+		const cron = { id: ++ids, name: called, schedule, branch, enabled };
 		crons.set(cron.id, cron);
 		return [200, cron];
 	}
 	const cron = crons.get(Number(name));
-	if (cron === undefined) return [404, "sql: no rows in result set"];
+	if (cron === undefined) return [404];
 	if (method === "DELETE") return crons.delete(cron.id) ? [204] : [404];
 	if (method === "PATCH") Object.assign(cron, body, { id: cron.id });
 	return [200, cron];

@@ -66,7 +66,8 @@ describe("what stands in the way is named, without the value and the token", () 
 			"does not accept the token in WOODPECKER_TOKEN",
 		],
 		["a user who may not", 403, "Forbidden", "text/plain", "has to be one of its administrators"],
-		["a repository that is gone", 404, "repo not found", "text/plain", "there is no such repository"],
+		["a repository that is gone", 404, "", "text/plain", "there is no such repository"],
+		["a proxy that knows no such path", 404, "<html>Not Found", "text/html", "there is no such repository"],
 		["a login page", 200, "<html>Sign in</html>", "text/html", "a login page perhaps"],
 		["half an answer", 200, '{"name":', "application/json", "but not in JSON"],
 		["a server that fails", 500, "database is locked", "text/plain", "with 500: database is locked"],
@@ -103,6 +104,83 @@ describe("what stands in the way is named, without the value and the token", () 
 	});
 });
 
+const nightly = { repository: 7, name: "nightly", schedule: "0 4 * * *", branch: "", enabled: true };
+
+describe("a repository that Woodpecker does not have, or does not show to the token's user: 404, as for a secret", () => {
+	const said: string[] = [];
+	const telling = { ...context, log: (_: string, message: string) => void said.push(message) };
+	const cron = (url: string) => ({ server: url, ...nightly });
+
+	it.each([
+		["a secret's making", (url: string) => Secret.create(declared(url), context)],
+		["a secret's change", (url: string) => Secret.update("", declared(url), declared(url), context)],
+		["a look at a secret", (url: string) => Secret.read?.("", declared(url), context)],
+		["a cron's making", (url: string) => Cron.create(cron(url), context)],
+		["a cron's change", (url: string) => Cron.update("", cron(url), cron(url), context)],
+		["a look at a cron", (url: string) => Cron.read?.("", cron(url), context)],
+	])("%s fails, and says which number it has", async (_, act) => {
+		await expect(act(await saying(404, ""))).rejects.toThrow(/repos\/\d.*there is no such repository/);
+	});
+
+	it("what was in it can't be deleted, which nobody has to wait for: said", async () => {
+		const url = await saying(404, "");
+		await Secret.delete("", declared(url), telling);
+		await Cron.delete("", cron(url), telling);
+		expect(said).toEqual([
+			expect.stringMatching(/registry_ssh_key was not deleted: .*no such repository/),
+			expect.stringMatching(/nightly was not deleted: .*no such repository/),
+		]);
+	});
+});
+
+describe("a cron", () => {
+	/** A server with that cron, which takes of a change what `patched` says, and of a new one what `posted` says. */
+	async function having(cron: object, { patched = (sent: object) => sent, posted = (sent: object) => sent } = {}) {
+		let crons: object[] = [{ id: 3, name: "nightly", ...cron }];
+		const url = await listen((request, response, body) => {
+			const sent = JSON.parse(body || "{}");
+			if (request.method === "POST") crons = [{ id: 4, ...posted(sent) }];
+			if (request.method === "PATCH") crons = [{ ...crons[0], ...patched(sent) }];
+			if (request.method === "DELETE") crons = [];
+			const said = request.method === "GET" ? (request.url?.includes("page=1&") ? crons : []) : crons[0];
+			response.writeHead(said ? 200 : 204, { "content-type": "application/json" });
+			response.end(said && JSON.stringify(said));
+		});
+		return { inputs: { server: url, ...nightly }, crons: () => crons };
+	}
+
+	it("whose branch is taken out of the config is made anew where Woodpecker keeps a branch that it is not given", async () => {
+		const patched = ({ branch, ...sent }: { branch?: string }) => ({ ...sent, ...(branch && { branch }) });
+		const { inputs, crons } = await having({ schedule: "0 4 * * *", branch: "old" }, { patched });
+		await Cron.update("", { ...inputs, branch: "old" }, inputs, context);
+		expect(crons()).toMatchObject([{ id: 4, branch: "", enabled: true }]);
+	});
+
+	it("that was disabled by hand is seen, and enabled again", async () => {
+		const { inputs, crons } = await having({ schedule: "0 4 * * *", branch: "", enabled: false });
+		const live = await Cron.read?.("", inputs, context);
+		expect(Cron.diff(live?.state ?? {}, inputs)).toEqual({ enabled: "update" });
+		await Cron.update("", live?.state ?? {}, inputs, context);
+		expect(crons()).toMatchObject([{ id: 3, enabled: true }]);
+	});
+
+	it("of a server that knows none that is disabled, or in an older state, is the same", async () => {
+		const { inputs } = await having({ schedule: "0 4 * * *", branch: "" });
+		const live = await Cron.read?.("", inputs, context);
+		expect(Cron.diff(live?.state ?? {}, inputs)).toEqual({});
+		const { enabled: _, ...before } = inputs;
+		expect(Cron.diff(before, inputs)).toEqual({});
+	});
+
+	it("that Woodpecker gives back otherwise than it was sent is an error", async () => {
+		const posted = (sent: object) => ({ ...sent, enabled: false });
+		const { inputs } = await having({ name: "another" }, { posted });
+		await expect(Cron.create(inputs, context)).rejects.toThrow(
+			'took the cron nightly, and gives it back as {"schedule":"0 4 * * *","branch":"","enabled":false}',
+		);
+	});
+});
+
 describe("a value that is not proved", () => {
 	const unproved = "the host could not be reached";
 
@@ -111,8 +189,9 @@ describe("a value that is not proved", () => {
 		const sent: string[] = [];
 		const url = await listen((request, response, body) => {
 			if (request.method !== "GET") sent.push(`${request.method} ${body}`);
+			const there = has || !request.url?.includes("/secrets/");
 			const kept = JSON.stringify({ events: ["push"], images: [] });
-			response.writeHead(has ? 200 : 404, { "content-type": "application/json" }).end(has ? kept : "no such secret");
+			response.writeHead(there ? 200 : 404, { "content-type": "application/json" }).end(there ? kept : "");
 		});
 		return { sent, inputs: { ...declared(url), events: ["push"], unproved } };
 	}
@@ -171,7 +250,7 @@ describe("what is compared", () => {
 			};
 			response.setHeader("content-type", "application/json").end(JSON.stringify(pages[page ?? "1"] ?? []));
 		});
-		const wanted = { server: url, repository: 1, name: "drift-detection", schedule: "0 4 * * *", branch: "" };
+		const wanted = { server: url, ...nightly, name: "drift-detection" };
 		const live = await Cron.read?.("", wanted, context);
 		expect(Cron.diff(live?.state ?? {}, wanted)).toEqual({ schedule: "update" });
 	});
@@ -198,7 +277,11 @@ describe("the preview of a secret that is not in the state", () => {
 	});
 
 	it("that does not exist says nothing", async () => {
-		expect(await preview(await saying(404, ""))).toEqual([]);
+		const url = await listen((request, response) => {
+			const there = request.url === "/api/repos/1";
+			response.writeHead(there ? 200 : 404, { "content-type": "application/json" }).end(there ? "{}" : "");
+		});
+		expect(await preview(url)).toEqual([]);
 	});
 
 	it("of a server that does not tell says that", async () => {
