@@ -75,9 +75,8 @@ export const Secret: ResourceType = {
 	async update(_, state, inputs, { preview }) {
 		const declared = inputs as Declared;
 		const isProved = declared.unproved === undefined;
-		// Woodpecker keeps the value where it is given an empty one.
 		if (!preview && (isProved || (await exists(declared))))
-			await write(isProved ? declared : { ...declared, value: "" });
+			await write(isProved ? declared : { ...declared, value: undefined });
 		return isProved ? inputs : { ...inputs, value: state["value"] };
 	},
 
@@ -93,8 +92,15 @@ export const Secret: ResourceType = {
 	},
 };
 
-/** Makes it or changes it, and looks whether it is then as declared. */
-async function write({ server, repository, name, value, events, images }: Declared): Promise<void> {
+/** Makes it or changes it, and looks whether it is then as declared. Without a value, it keeps the one that it has. */
+async function write({
+	server,
+	repository,
+	name,
+	value,
+	events,
+	images,
+}: Omit<Declared, "value"> & { value: string | undefined }): Promise<void> {
 	const path = `/repos/${repository}/secrets`;
 	const body = { name, value, events, images, note: NOTE };
 	await ((await exists({ server, repository, name }))

@@ -211,9 +211,8 @@ describe("a value that is not proved", () => {
 			const state = { ...inputs, value: "the-one-before", events: ["manual"] };
 			expect(Secret.diff(state, inputs)).toEqual({ events: "update" });
 			expect(await Secret.update?.("", state, inputs, context)).toMatchObject({ value: "the-one-before" });
-			expect(sent.map((text) => text.replace(/^(\w+) .*"value":"(.*?)".*/, "$1 '$2'"))).toEqual(
-				has ? ["PATCH ''"] : [],
-			);
+			expect(sent).toEqual(has ? [expect.stringMatching(/^PATCH /)] : []);
+			expect(sent.join()).not.toContain("value");
 		}
 	});
 });
