@@ -4,21 +4,22 @@
  */
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, truncateSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type AddressInfo, createServer as createTcpServer } from "node:net";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cleanupTags } from "../../components/registryVm/upkeep/cleanupTags.ts";
 import { findGarbage, removeGarbage } from "../../components/registryVm/upkeep/collect.ts";
 import { scan } from "../../components/registryVm/upkeep/scan.ts";
 import { Store } from "../../components/registryVm/upkeep/store.ts";
 import { type Engine, findEngine } from "../../lab/engine.ts";
 import { LABEL } from "../../lab/estate.ts";
+import { freePort } from "../../lab/freePort.ts";
 import { buildImages } from "../../lab/images.ts";
 import { Step, until } from "../../lab/run.ts";
 import { Registry } from "../../oci/registry.ts";
 import { walk } from "../../oci/walk.ts";
+import { type Answer, serve } from "../httpServer.ts";
 import { checkout, run } from "./lab.ts";
 
 const OCI = "application/vnd.oci.image";
@@ -199,14 +200,11 @@ describe("signed images", () => {
 });
 
 describe("a proxy between the registry and who asks", () => {
-	let server: Server | undefined;
-	afterEach(() => server?.close());
-
 	/** Hands everything on, and lets `change` have its way with the answer. */
 	async function proxy(
 		change: (request: IncomingMessage, response: ServerResponse, upstream: Response, body: Buffer) => void,
 	) {
-		server = createServer(async (request, response) => {
+		const { url } = await serve(async (request, response) => {
 			const headers = Object.fromEntries(
 				Object.entries(request.headers).filter(([name]) => ["accept", "range", "authorization"].includes(name)),
 			) as Record<string, string>;
@@ -217,9 +215,8 @@ describe("a proxy between the registry and who asks", () => {
 			}
 			response.statusCode = upstream.status;
 			change(request, response, upstream, Buffer.from(await upstream.arrayBuffer()));
-		}).listen(0, "127.0.0.1");
-		await new Promise((resolve) => server?.once("listening", resolve));
-		return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+		});
+		return url;
 	}
 	const isBlob = ({ url }: IncomingMessage) => url?.includes("/blobs/") === true;
 
@@ -275,16 +272,7 @@ describe("a proxy between the registry and who asks", () => {
 });
 
 describe("a token server", () => {
-	const servers: { close(): unknown }[] = [];
-	afterEach(() => {
-		for (const server of servers.splice(0)) server.close();
-	});
-	const listen = async (handle: (request: IncomingMessage, response: ServerResponse) => void) => {
-		const server = createServer(handle).listen(0, "127.0.0.1");
-		servers.push(server);
-		await new Promise((resolve) => server.once("listening", resolve));
-		return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-	};
+	const listen = async (answer: Answer) => (await serve(answer)).url;
 	/** A registry that wants what the challenge says, and takes the token "good" or user:password. */
 	const guarded = (challenge: string | string[]) =>
 		listen(async (request, response) => {
@@ -344,10 +332,7 @@ describe("a token server", () => {
 	});
 
 	it("that is down, and one without a name: it can't be told, with the reason", async () => {
-		const free = createTcpServer().listen(0, "127.0.0.1");
-		await new Promise((resolve) => free.once("listening", resolve));
-		const { port } = free.address() as AddressInfo;
-		await new Promise((resolve) => free.close(resolve));
+		const port = await freePort();
 		expect(await seen(await guarded(`Bearer realm="http://127.0.0.1:${port}/token"`))).toMatch(
 			/wants a token, and http:.* gives none: .*ECONNREFUSED/,
 		);

@@ -87,8 +87,11 @@ export function faults(variant: Variant): Work {
 			const child = spawn("pulumi", args, { cwd: variant.folder, stdio: "ignore" });
 			const ended = once(child, "exit");
 			await Promise.race([pause(1000 * (3 + random.below(14))), ended]);
+			// Its language host would wait for it for ever.
+			const below = (await run("pgrep", ["--parent", String(child.pid)])).stdout.split("\n").filter(Boolean);
 			child.kill("SIGKILL");
 			await ended;
+			await run("kill", ["-KILL", ...below]);
 			await run("pulumi", ["cancel", "--yes", "--stack", STACK]);
 			await variant.reset();
 			await up();
