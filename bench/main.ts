@@ -179,13 +179,13 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 	const ways: Way[] = [
 		{ name: "the probe", command, env },
 		{
-			name: "crane validate --fast, 8 side by side",
-			command: `(${tags}) | xargs -P 8 -n 1 crane validate --fast --remote`,
+			name: "crane validate --fast, 12 side by side",
+			command: `(${tags}) | xargs -P 12 -n 1 crane validate --fast --remote`,
 			env: clients,
 		},
 		{
-			name: "regctl manifest get and blob head, 8 side by side",
-			command: `(${tags}) | xargs -P 8 -n 1 bench/sh/regctl.sh`,
+			name: "regctl manifest get and blob head, 12 side by side",
+			command: `(${tags}) | xargs -P 12 -n 1 bench/sh/regctl.sh`,
 			env: clients,
 		},
 		{

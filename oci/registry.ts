@@ -10,7 +10,7 @@ export interface RegistryOptions {
 	/** The CA to trust, PEM; the system's without it. */
 	ca?: string;
 	credentials?: { user: string; password: string };
-	/** How many requests may be under way at once. */
+	/** How many requests may be under way at once; twelve by default: fewer wait for the way, more for the registry (docs/benchmarks.md). */
 	concurrency?: number;
 	/** For one request with all its retries, and for the next bytes of a blob that is read whole, in milliseconds. */
 	deadline?: number;
@@ -71,7 +71,7 @@ export class Registry {
 	/** Bytes of content received. */
 	bytes = 0;
 
-	constructor({ url, ca, credentials, concurrency = 8, deadline = 60_000, patience = 250 }: RegistryOptions) {
+	constructor({ url, ca, credentials, concurrency = 12, deadline = 60_000, patience = 250 }: RegistryOptions) {
 		this.#url = url.replace(/\/$/, "");
 		this.#credentials = credentials;
 		this.#deadline = deadline;
