@@ -89,5 +89,6 @@ function resident(pid: number | string | undefined): number {
 
 export function median(values: number[]): number {
 	const sorted = [...values].sort((a, b) => a - b);
-	return sorted[Math.floor((sorted.length - 1) / 2)] ?? Number.NaN;
+	const at = (index: number) => sorted[index] ?? Number.NaN;
+	return (at(Math.floor((sorted.length - 1) / 2)) + at(Math.ceil((sorted.length - 1) / 2))) / 2;
 }

@@ -34,7 +34,8 @@ it("memory is that of all processes of a way, also of those below another one", 
 	expect(three?.memory).toBeGreaterThan(2.5 * (one?.memory ?? Number.NaN));
 });
 
-it("the middle of three is their median", () => {
+it("the middle of three is their median, and between the two in the middle of four", () => {
 	expect(median([3, 1, 2])).toBe(2);
+	expect(median([3, 1, 2, 9])).toBe(2.5);
 	expect(median([])).toBeNaN();
 });
