@@ -1,5 +1,6 @@
 /** Woodpecker's HTTP API, as far as secrets and crons of a repository go. The token is that of WOODPECKER_TOKEN. */
 import { Agent, interceptors, request } from "undici";
+import type { Context } from "../host/protocol.ts";
 
 /** Woodpecker does not answer, or not as it should; the message says what to do. */
 export class WoodpeckerError extends Error {}
@@ -92,6 +93,16 @@ export async function find(server: string | undefined, repository: number, path:
 	}
 	await ask(server, "GET", `/repos/${repository}`);
 	return undefined;
+}
+
+/** Does what deletes that name; where its repository is gone, it went with it, and a warning says so. */
+export async function deleting(name: string, log: Context["log"], act: () => Promise<void>): Promise<void> {
+	try {
+		await act();
+	} catch (error) {
+		if (!(error instanceof NotFoundError)) throw error;
+		log("warning", `${name} was not deleted: ${error.message}`);
+	}
 }
 
 /** Every entry of a list, whose pages end with one that is empty. Throws a WoodpeckerError. */

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Diff, Properties, ResourceType } from "../host/protocol.ts";
-import { ask, list, NotFoundError, WoodpeckerError } from "./api.ts";
+import { ask, deleting, list, WoodpeckerError } from "./api.ts";
 import { checked } from "./checked.ts";
 
 export const cronInputs = z.strictObject({
@@ -52,14 +52,10 @@ export const Cron: ResourceType = {
 
 	async delete(_, state, { log }) {
 		const { server, repository, name } = state as Declared;
-		try {
+		await deleting(name, log, async () => {
 			const found = await find(state as Declared);
 			if (found !== undefined) await ask(server, "DELETE", `/repos/${repository}/cron/${found["id"]}`);
-		} catch (error) {
-			// It went with its repository.
-			if (!(error instanceof NotFoundError)) throw error;
-			log("warning", `${name} was not deleted: ${error.message}`);
-		}
+		});
 	},
 };
 
@@ -85,7 +81,7 @@ async function write(declared: Declared): Promise<void> {
 		);
 }
 
-/** What an answer says of a cron. Servers before 3.13 know none that is disabled. */
+/** What an answer says of a cron. Older servers know none that is disabled. */
 function shown(cron: object | undefined) {
 	const { schedule, branch = "", enabled = true } = (cron ?? {}) as Record<string, unknown>;
 	return { schedule, branch, enabled };

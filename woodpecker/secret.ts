@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { z } from "zod";
 import type { Context, Diff, Properties, ResourceType } from "../host/protocol.ts";
-import { ask, find, NotFoundError, WoodpeckerError } from "./api.ts";
+import { ask, deleting, find, WoodpeckerError } from "./api.ts";
 import { checked } from "./checked.ts";
 
 export const events = [
@@ -82,13 +82,9 @@ export const Secret: ResourceType = {
 
 	async delete(_, state, { log }) {
 		const { server, repository, name } = state as Declared;
-		try {
+		await deleting(name, log, async () => {
 			if (await exists(state as Declared)) await ask(server, "DELETE", `/repos/${repository}/secrets/${name}`);
-		} catch (error) {
-			// It went with its repository.
-			if (!(error instanceof NotFoundError)) throw error;
-			log("warning", `${name} was not deleted: ${error.message}`);
-		}
+		});
 	},
 };
 

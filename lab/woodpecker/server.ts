@@ -1,7 +1,8 @@
 /**
  * A stand-in for Woodpecker's API (server v3.13), which can't be had here: the secrets and the crons of one repository,
  * as documented. Values are kept and never given back; events are validated; lists are paged; what is not there is a 404
- * without a word, a repository as well as a secret; a cron runs only where it is told so. Its memory is its own.
+ * without a word, a repository as well as a secret; a cron that is not told to run does not, which is the worse of what is
+ * possible. Its memory is its own.
  *
  * Environment: TOKEN, REPOSITORY (its id), PORT.
  */
