@@ -1,7 +1,7 @@
 /** Two or more ways to do one thing, run in turn in one run, so that a noisy machine is the same for all of them. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { resident } from "./processes.ts";
 
 export interface Way {
 	name: string;
@@ -65,26 +65,12 @@ async function run({ name, command, env }: Way): Promise<{ seconds: number; memo
 	});
 	let memory = 0;
 	const look = setInterval(() => {
-		memory = Math.max(memory, resident(child.pid) / 1024);
+		memory = Math.max(memory, resident(child.pid as number));
 	}, 50);
 	const [code] = await once(child, "close");
 	clearInterval(look);
 	if (code !== 0) throw new Error(`${name} ended with ${code}: ${said}`);
 	return { seconds: (performance.now() - start) / 1000, memory };
-}
-
-/** Of the process and all below it, in KiB; 0 of one that has ended. */
-function resident(pid: number | string | undefined): number {
-	try {
-		const own = Number(/^VmHWM:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1] ?? 0);
-		const children = readdirSync(`/proc/${pid}/task`).flatMap((thread) =>
-			readFileSync(`/proc/${pid}/task/${thread}/children`, "utf8").split(" ").filter(Boolean),
-		);
-		return children.reduce((sum, child) => sum + resident(child), own);
-	} catch {
-		// It has ended meanwhile.
-		return 0;
-	}
 }
 
 export function median(values: number[]): number {

@@ -13,6 +13,7 @@ import { labEnvironment } from "../lab/status.ts";
 import { rendered } from "../scripts/rendering.ts";
 import { writePlaybook } from "./ansible.ts";
 import { compare, type Measured } from "./compare.ts";
+import { processor } from "./processes.ts";
 import { writeConfig } from "./program.ts";
 
 /** How many start at once: what two cores can do. */
@@ -63,7 +64,16 @@ export async function compareHosts(counts: number[], rounds: number, folder: str
 			const hosts = ports.slice(0, count).map((_, i) => `host-${i}`);
 			const { command, env: theirs } = writePlaybook(at, sshConfig, [{ hosts, files }]);
 			const ansible = { name: "ansible-playbook --check --diff", command: command("--check --diff"), env: theirs };
-			const rows = await compare([pulumi, ansible], rounds);
+			const inspected = await engine.docker(step, [
+				"inspect",
+				"--format",
+				"{{.State.Pid}}",
+				...ports.map((_, i) => container(i)),
+			]);
+			const pids = inspected.split("\n").map(Number);
+			const meter = { requests: () => 0, processor: () => pids.reduce((all, pid) => all + processor(pid), 0) };
+			const ways = [pulumi, ansible].map((way) => ({ ...way, meter }));
+			const rows = await compare(ways, rounds);
 			results.push([...rows, { name: "pulumi up, the first", seconds: [seconds], requests: 0, server: 0, memory: 0 }]);
 		}
 		return results;

@@ -156,7 +156,7 @@ async function hosts(rounds: number, folder: string): Promise<Chapter[]> {
 	return counts.map((count, i) => ({
 		...(i === counts.length - 1 && { more: picture }),
 		title: `Nothing has changed: ${count} ${count === 1 ? "host" : "hosts"} with a managed resolver`,
-		what: "Machines of the lab on this one; Ansible asks all of them at once, and compares the same files. The first update was timed once.",
+		what: "Machines of the lab on this one, whose own work is the server's processor time; Ansible asks all of them at once, and compares the same files. The first update was timed once.",
 		rows: all[i] ?? [],
 	}));
 }

@@ -1,6 +1,6 @@
 /** What is asked: registry 2.8.3 with TLS and a password, behind a way that takes its time. */
 
-import { execFileSync, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
@@ -15,6 +15,7 @@ import { paths } from "../lab/paths.ts";
 import { until } from "../lab/run.ts";
 import { builtPath, type Tool, tools } from "../lab/tools.ts";
 import type { Meter } from "./compare.ts";
+import { processor } from "./processes.ts";
 
 export const USER = "bench";
 export const PASSWORD = "a-password-of-more-than-20-characters";
@@ -54,14 +55,10 @@ export async function registry(folder: string, cost: number | undefined): Promis
 		env: { ...process.env, ...goEnvironment },
 	});
 	await until("the registry answers", 30, () => listens(port));
-	const ticks = Number(execFileSync("getconf", ["CLK_TCK"], { encoding: "utf8" }));
 	return {
 		port,
 		requests: () => readFileSync(log, "utf8").split("HTTP/").length - 1,
-		processor() {
-			const fields = readFileSync(`/proc/${child.pid}/stat`, "utf8").split(") ")[1]?.split(" ") ?? [];
-			return (Number(fields[11]) + Number(fields[12])) / ticks;
-		},
+		processor: () => processor(child.pid as number),
 		[Symbol.dispose]: () => void child.kill(),
 	};
 }
