@@ -112,7 +112,9 @@ const onWoodpecker = (name: string, event: string, cwd = clone) => woodpecker.pl
 
 /** The client's old builder can reach what stands for the official image and for Pulumi's releases. */
 const build = (script: string) =>
-	script.replace("docker build ", `DOCKER_BUILDKIT=0 docker build ${ci.buildArgs.join(" ")} `);
+	script
+		.replace("docker build ", `DOCKER_BUILDKIT=0 docker build ${ci.buildArgs.join(" ")} `)
+		.replace("node:24.21.0-bookworm", ci.base);
 const onGitHub = (name: string, event: string, cwd = clone) =>
 	githubActions.play(name, event, cwd, secrets(), place, build);
 

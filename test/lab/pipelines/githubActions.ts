@@ -19,7 +19,13 @@ export interface Workflow {
 	on: Record<string, unknown> & { push?: Filter };
 	permissions: Record<string, string>;
 	concurrency?: string;
-	jobs: Record<string, { container?: { image: string }; env?: Record<string, string>; steps: Step[] }>;
+	jobs: Record<string, Job>;
+}
+interface Job {
+	"runs-on": string;
+	container?: { image: string };
+	env?: Record<string, string>;
+	steps: Step[];
 }
 
 const SECRETS: Record<string, keyof Secrets> = {
@@ -35,8 +41,10 @@ const SECRETS: Record<string, keyof Secrets> = {
 /** The actions that are played by what a test prepared. */
 const ACTIONS = ["actions/checkout@v5", "actions/setup-node@v5"];
 
-/** Whose the clone is; commands in a container are root's. */
-const RUNNER = 1001;
+/** Whose the clone on a runner of one's own is when a job begins: not that of who runs the job's commands. */
+const OTHER = 1001;
+/** A public image, on any machine. */
+const PUBLIC = "node";
 
 const FOLDER = ".github/workflows";
 export const workflowNames = () => files.workflowNames(FOLDER);
@@ -55,9 +63,10 @@ function expand(text: string, event: string, secrets: Secrets, temp: string): st
 }
 
 /**
- * The one job: each step's script in a shell of its own, on the runner or in the job's container, where the clone is the
- * runner's and HOME is kept from step to step. After the first that fails, only the steps for failures. `change` is for what
- * a script can't do in the lab as it stands.
+ * The one job: each step's script in a shell of its own, on the runner or in the job's container, where HOME is kept from
+ * step to step. A runner of one's own keeps the clone from job to job: to a container, whose commands are root's, it is the
+ * runner's, and to the runner it is root's, where a job in a container was there before. After the first step that fails,
+ * only the steps for failures. `change` is for what a script can't do in the lab as it stands.
  */
 export async function play(
 	name: string,
@@ -74,7 +83,8 @@ export async function play(
 	await mkdir(home, { recursive: true });
 	await writeFile(summary, "");
 	const at = job.container ? place(job.container.image) : thisMachine;
-	if (job.container) await at(["chown", "--recursive", String(RUNNER), cwd], cwd, {});
+	const isKept = job["runs-on"] === "self-hosted";
+	if (isKept) await place(job.container?.image ?? PUBLIC)(["chown", "--recursive", String(OTHER), cwd], cwd, {});
 	const git = ["-c", `safe.directory=${cwd}`, "rev-parse", "HEAD"];
 	const github = {
 		CI: "true",
@@ -91,6 +101,8 @@ export async function play(
 	for (const step of job.steps) {
 		if (step.uses !== undefined) {
 			if (!ACTIONS.includes(step.uses)) throw new Error(`${step.uses} is not played`);
+			const isCheckout = step.uses.startsWith("actions/checkout@");
+			if (isCheckout && !job.container && last.exitCode === 0) await refuseOthers(cwd, last);
 			continue;
 		}
 		if ((last.exitCode === 0) !== (step.if === undefined)) continue;
@@ -106,4 +118,12 @@ export async function play(
 		last.exitCode ||= exitCode;
 	}
 	return { ...last, summary: await readFile(summary, "utf8") };
+}
+
+/** The checkout takes away what the job before left, and fails at the first file that is not its own. */
+async function refuseOthers(cwd: string, last: Outcome): Promise<void> {
+	const { stdout } = await run("find", [cwd, "!", "-user", String(process.getuid?.()), "-print", "-quit"]);
+	if (stdout === "") return;
+	last.output += `Error: File was unable to be removed Error: EACCES: permission denied, unlink '${stdout}'\n`;
+	last.exitCode = 1;
 }
