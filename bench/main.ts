@@ -222,25 +222,29 @@ async function probe(rounds: number, folder: string): Promise<Chapter[]> {
 
 /** How the probe's memory and time grow with the registry. */
 async function memory(rounds: number, folder: string): Promise<Chapter[]> {
+	const stores = GROWTH.map((tags) => ({ name: `${tags} tags`, folder: join(folder, String(tags)), tags }));
+	for (const { folder, tags } of stores) writeStore(folder, { tags, indexes: 0, layers: 64, repositories: 20 });
+	return [
+		{
+			title: "How the probe grows",
+			what: "Images of 64 layers, half of them shared: 6,000 tags are 192,000 layers. No latency; the registry runs beside it.",
+			rows: await probed(stores, rounds),
+		},
+	];
+}
+
+/** The probe of each of the stores, by a registry of its own. */
+async function probed(stores: { name: string; folder: string }[], rounds: number): Promise<Measured[]> {
 	using gateway = await pushgateway();
 	const servers: Server[] = [];
 	try {
 		const ways: Way[] = [];
-		for (const tags of GROWTH) {
-			const store = join(folder, String(tags));
-			writeStore(store, { tags, indexes: 0, layers: 64, repositories: 20 });
-			const server = await registry(store, CHEAP);
+		for (const { name, folder } of stores) {
+			const server = await registry(folder, CHEAP);
 			servers.push(server);
-			const ours = await ourProbe(store, `127.0.0.1:${server.port}`, gateway.url);
-			ways.push({ name: `${tags} tags`, meter: server, ...ours });
+			ways.push({ name, meter: server, ...(await ourProbe(folder, `127.0.0.1:${server.port}`, gateway.url)) });
 		}
-		return [
-			{
-				title: "How the probe grows",
-				what: "Images of 64 layers, half of them shared: 6,000 tags are 192,000 layers. No latency; the registry runs beside it.",
-				rows: await compare(ways, rounds),
-			},
-		];
+		return await compare(ways, rounds);
 	} finally {
 		for (const server of servers) server[Symbol.dispose]();
 	}
@@ -263,7 +267,7 @@ async function scan(rounds: number, folder: string): Promise<Chapter[]> {
 	return [{ title: "A scan of the disk", what, rows: await compare(ways, rounds) }];
 }
 
-/** How the nightly upkeep grows with the number of tags. */
+/** How the nightly upkeep and the probe grow with the number of tags. */
 async function tags(rounds: number, folder: string): Promise<Chapter[]> {
 	const upkeep = join(folder, "upkeep.mjs");
 	await writeFile(upkeep, upkeepProgram());
@@ -277,9 +281,15 @@ async function tags(rounds: number, folder: string): Promise<Chapter[]> {
 		}));
 	const what =
 		"A fifth of the tags are indexes of two images of 4 layers each, half of them shared, in 100 repositories.";
+	const stores = sizes.map((size) => ({ name: `the probe, ${size} tags`, folder: join(folder, String(size)) }));
 	return [
 		{ title: "A scan of many tags", what, rows: await compare(way("the scan", "fix-broken-blobs"), rounds) },
 		{ title: "Which of many tags are old", what, rows: await compare(way("the cleanup", "cleanup-tags"), rounds) },
+		{
+			title: "A look at every image of many",
+			what: `${what} No latency; the registry runs beside it.`,
+			rows: await probed(stores, rounds),
+		},
 	];
 }
 
