@@ -81,6 +81,8 @@ export class HttpClient {
 	readonly #options: HttpClientOptions;
 	readonly #http: http.Agent;
 	readonly #https: https.Agent;
+	/** Why nothing is asked any more. */
+	#closed: Error | undefined;
 
 	constructor(options: HttpClientOptions) {
 		const { ca, connections = Number.POSITIVE_INFINITY, reach = 10_000 } = options;
@@ -91,10 +93,14 @@ export class HttpClient {
 		limitReach(this.#https, "secureConnect", reach);
 	}
 
-	/** Ends all connections. */
-	close(): void {
-		this.#http.destroy();
-		this.#https.destroy();
+	/** Ends all connections. What is under way then, and whatever is asked later, throws the reason. */
+	close(reason = new Error("its connections were closed")): void {
+		this.#closed ??= reason;
+		for (const agent of [this.#http, this.#https]) {
+			// Those that still wait for a connection would be given a new one.
+			for (const waiting of Object.values(agent.requests).flat()) waiting?.destroy();
+			agent.destroy();
+		}
 	}
 
 	/**
@@ -106,7 +112,9 @@ export class HttpClient {
 		const isOnce = request.method === "POST" || request.body instanceof Readable;
 		const retries = isOnce ? 0 : this.#options.retries;
 		const ask = async (attempt: number) => {
-			const response = await this.#follow(request);
+			const response = await this.#follow(request).catch((error: unknown) => {
+				throw this.#closed ?? error;
+			});
 			if (attempt > retries || !BUSY.includes(response.statusCode)) return response;
 			response.resume();
 			throw new BusyError(response);
@@ -141,6 +149,7 @@ export class HttpClient {
 
 	#send({ method, url, headers, body, signal, silence }: HttpRequest): Promise<HttpResponse> {
 		return new Promise((resolve, reject) => {
+			if (this.#closed) return reject(this.#closed);
 			const [{ request: open }, agent] = url.protocol === "https:" ? [https, this.#https] : [http, this.#http];
 			const request = open(url, { method, headers, agent, ...(silence !== undefined && { timeout: silence }) });
 			let response: IncomingMessage | undefined;

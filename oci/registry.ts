@@ -84,9 +84,9 @@ export class Registry {
 		});
 	}
 
-	/** Ends all connections. */
-	close(): void {
-		this.#http.close();
+	/** Ends all connections. What is under way then, and whatever is asked later, throws a RegistryError with the reason. */
+	close(reason?: string): void {
+		this.#http.close(reason === undefined ? undefined : new Error(reason));
 	}
 
 	/** Asks without credentials. */

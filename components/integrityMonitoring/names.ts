@@ -10,5 +10,7 @@ export const CERTIFICATE = "registry_certificate";
 export const INTERVAL = 15 * 60;
 /** How long a run goes on, in seconds, before it is ended from outside, by the Job's deadline. */
 export const DEADLINE = INTERVAL - 60;
-/** How long a run begins something new, in seconds; what is under way then has until the deadline. */
+/** How long a run begins something new, in seconds. */
 export const BUDGET = DEADLINE - 180;
+/** How long a run waits for an answer, in seconds: what has none by then is inconclusive, and there is time to say so. */
+export const PATIENCE = DEADLINE - 60;

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { HttpClient, type HttpClientOptions, type HttpRequest } from "../../oci/http.ts";
 import { type Answer, serve as serveHttp } from "../httpServer.ts";
 
@@ -181,6 +181,31 @@ describe("a connection", () => {
 			else response.end("content");
 		});
 		expect((await ask(url)).body).toBe("content");
+	});
+});
+
+describe("a client that is closed", () => {
+	/** How each ends that was asked before it was closed, and one that is asked later. */
+	async function closedAmid(answer: Answer) {
+		const { url, requests } = await serve(answer);
+		const asking = client({ connections: 2 });
+		const ask = () => asking.request({ method: "GET", url }).then((response) => text(response));
+		const asked = Promise.allSettled(Array.from({ length: 5 }, ask));
+		await vi.waitFor(() => expect(requests).toHaveLength(2));
+		asking.close(new Error("enough"));
+		const ended = [...(await asked), ...(await Promise.allSettled([ask()]))];
+		expect(requests).toHaveLength(2);
+		return ended.map((one) => (one.status === "rejected" ? (one.reason as Error).message : one.value));
+	}
+
+	it("ends what is under way, what waits for a connection, and what is asked later, with the reason", async () => {
+		expect(await closedAmid(() => {})).toEqual(Array(6).fill("enough"));
+	});
+
+	it("ends answers that have begun", async () => {
+		const [first, second, ...later] = await closedAmid((_, response) => response.write("a part of it"));
+		expect([first, second]).toEqual(["aborted", "aborted"]);
+		expect(later).toEqual(Array(4).fill("enough"));
 	});
 });
 

@@ -6,7 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { Registry } from "../../../oci/registry.ts";
-import { BUDGET } from "../names.ts";
+import { BUDGET, PATIENCE } from "../names.ts";
 import { shownCertificate } from "./certificate.ts";
 import { push, succeeded } from "./metrics.ts";
 import { probe } from "./probe.ts";
@@ -21,7 +21,9 @@ async function main(): Promise<void> {
 		...(ca && { ca: readFileSync(ca, "utf8") }),
 	});
 	const options = { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start, budget: BUDGET * 1000 };
+	const late = setTimeout(() => registry.close("there was no answer when the run's time was over"), PATIENCE * 1000);
 	const report = await probe(registry, options);
+	clearTimeout(late);
 	registry.close();
 	for (const { repository, references, subject, detail } of report.defects)
 		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);

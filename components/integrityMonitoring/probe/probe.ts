@@ -10,8 +10,8 @@ import { INTERVAL } from "../names.ts";
 const RUNS_A_WEEK = (7 * 24 * 3600) / INTERVAL;
 /** Repositories that are looked at side by side; the client itself bounds its connections. */
 const SIDE_BY_SIDE = 4;
-/** Tags of a repository between one look at the clock and the next. */
-const AT_ONCE = 500;
+/** Tags of a repository between one look at the clock and the next; what two such parts share is asked for in both. */
+const AT_ONCE = 100;
 /** Steps of this share of a circle come near every place of it in the fewest of them (it is the golden ratio's). */
 const STEP = (Math.sqrt(5) - 1) / 2;
 
