@@ -79,9 +79,11 @@ export async function slowly(port: number, latency: number): Promise<{ port: num
 	return { port: (server.address() as AddressInfo).port, [Symbol.dispose]: () => void server.close() };
 }
 
-/** Takes whatever is pushed. */
+/** Takes whatever is pushed, and has nothing of before. */
 export async function pushgateway(): Promise<{ url: string } & Disposable> {
-	const server = createHttpServer((request, response) => request.resume().once("end", () => response.end()));
+	const server = createHttpServer((request, response) =>
+		request.resume().once("end", () => response.end(request.method === "GET" ? JSON.stringify({ data: [] }) : "")),
+	);
 	server.listen(0, "127.0.0.1");
 	await once(server, "listening");
 	const { port } = server.address() as AddressInfo;

@@ -16,8 +16,10 @@ export interface Walk {
 	defects: Defect[];
 	/** Questions that the registry did not answer, as sentences. */
 	inconclusive: string[];
-	/** Indexes among them. */
+	/** How many of those that it was to begin with were begun: all, unless it was told to stop. */
+	begun: number;
 	manifests: number;
+	/** Among the manifests. */
 	indexes: number;
 	blobs: number;
 }
@@ -25,6 +27,8 @@ export interface Walk {
 export interface WalkOptions {
 	/** Which blobs to read whole and check by their digest; the others are asked for their length and last byte. */
 	deep?: (digest: string) => boolean;
+	/** Asked before each reference: true where it is not to be begun any more, nor any after it. Never by default. */
+	isOver?: () => boolean;
 }
 
 /** A config is JSON; a larger one is taken for no config. */
@@ -59,18 +63,19 @@ export async function walk(
 	registry: Registry,
 	repository: string,
 	references: string[],
-	{ deep = () => false }: WalkOptions = {},
+	{ deep = () => false, isOver = () => false }: WalkOptions = {},
 ): Promise<Walk> {
 	// A registry may have hundreds of thousands of layers, so of a layer that is whole only its size is kept in memory.
 	const manifests = new Map<string, Promise<Visit>>();
 	const blobs = new Map<string, Promise<Visit> | Visit | number>();
-	const result: Walk = { defects: [], inconclusive: [], indexes: 0, manifests: 0, blobs: 0 };
+	const result: Walk = { defects: [], inconclusive: [], begun: 0, indexes: 0, manifests: 0, blobs: 0 };
 	const defects = new Map<string, Defect>();
 
-	const waiting = references.values();
 	const worker = async () => {
-		// The workers share one iterator, so each reference is taken once.
-		for (const reference of waiting) note(reference, (await manifest(reference)).found);
+		while (result.begun < references.length && !isOver()) {
+			const reference = references[result.begun++] as string;
+			note(reference, (await manifest(reference)).found);
+		}
 	};
 	await Promise.all(Array.from({ length: SIDE_BY_SIDE }, worker));
 	const order = new Map(references.map((reference, i) => [reference, i]));

@@ -10,8 +10,8 @@ import { INTERVAL } from "../names.ts";
 const RUNS_A_WEEK = (7 * 24 * 3600) / INTERVAL;
 /** Repositories that are looked at side by side; the client itself bounds its connections. */
 const SIDE_BY_SIDE = 4;
-/** Tags of a repository between one look at the clock and the next; what two such parts share is asked for in both. */
-const AT_ONCE = 100;
+/** Tags of a repository of which is kept in memory what was asked: what two such parts share is asked for in both. */
+const AT_ONCE = 500;
 /** Steps of this share of a circle come near every place of it in the fewest of them (it is the golden ratio's). */
 const STEP = (Math.sqrt(5) - 1) / 2;
 
@@ -64,8 +64,8 @@ export async function probe(registry: Registry, { name, canary, now, budget }: P
 		let looked = 0;
 		do {
 			const part = tags.slice(looked, looked + AT_ONCE);
-			const first = await walk(registry, repository, part, { deep });
-			looked += part.length;
+			const first = await walk(registry, repository, part, { deep, isOver });
+			looked += first.begun;
 			report.indexes += first.indexes;
 			report.inconclusive.push(...first.inconclusive);
 			if (first.defects.length > 0) report.defects.push(...(await lookAgain(registry, repository, first, report)));
