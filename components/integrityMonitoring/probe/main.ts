@@ -21,9 +21,9 @@ async function main(): Promise<void> {
 		...(ca && { ca: readFileSync(ca, "utf8") }),
 	});
 	const options = { name: variable("REGISTRY_NAME"), canary: variable("CANARY"), now: start, budget: BUDGET * 1000 };
-	const late = setTimeout(() => registry.close("there was no answer when the run's time was over"), PATIENCE * 1000);
+	const late = () => registry.close("there was no answer when the run's time was over");
+	setTimeout(late, PATIENCE * 1000).unref();
 	const report = await probe(registry, options);
-	clearTimeout(late);
 	registry.close();
 	for (const { repository, references, subject, detail } of report.defects)
 		console.log(`broken: ${repository} ${subject} ${detail} (needed by ${references.join(", ")})`);
